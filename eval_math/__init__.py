@@ -1,0 +1,17 @@
+r"""Mathematical answers: extraction, equivalence, rewards, benchmarks and metrics; knows nothing of the rest.
+
+    >>> from eval_math import Policy, grade
+    >>> grade(r"So it is \boxed{\frac{2}{4}}.", "0.5", Policy.reward()).correct
+    True
+
+A verdict is right, wrong or unknown (None): an unreadable answer is wrong, an unreadable gold or a failed
+grader is unknown, counted, and never trained on. Text of a model is never executed.
+"""
+
+from eval_math.extract import Extraction, extract
+from eval_math.grade import grade
+from eval_math.policy import Policy
+from eval_math.pool import grade_many
+from eval_math.verdict import Grade, Reason
+
+__all__ = ["Extraction", "Grade", "Policy", "Reason", "extract", "grade", "grade_many"]

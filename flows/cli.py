@@ -1,0 +1,207 @@
+"""The command line: `odr`.
+
+Exit codes: 0 done; 1 a stage failed; 2 the config, the data or the command is wrong.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows import environment
+from tasks.workspace import Workspace, home
+
+app = typer.Typer(
+    help="Make a language model better at mathematics by its own attempts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console()
+
+Config = Annotated[Path, typer.Argument(help="YAML file of the run, such as configs/demo.yaml.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="dotted.key=value, such as train.learning_rate=1e-5 iterations=2.")
+]
+Refresh = Annotated[list[str] | None, typer.Option("--refresh", help="Compute this stage anew although it is cached.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the children's log lines as well.")]
+
+STAGES = ("demonstrate", "sample", "grade", "pair", "train", "evaluate")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """One sentence and an exit code instead of a traceback, for everything a user can put right."""
+    from artifacts import ArtifactError
+    from tasks.launch import ChildFailed
+
+    try:
+        yield
+    except ChildFailed as error:
+        _fail(error, 2 if error.kind == "bad_input" else 1)
+    except (ValueError, FileNotFoundError, ArtifactError) as error:
+        if os.environ.get("ODR_TRACEBACK"):
+            raise
+        _fail(error, 2)
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - plain text, wrapped by nobody
+    raise typer.Exit(code) from error
+
+
+def _setup(verbose: bool) -> Workspace:
+    environment.prepare(home())
+    environment.show_logs(verbose=verbose)
+    return Workspace(home())
+
+
+@app.command()
+def run(config: Config, overrides: Overrides = None, refresh: Refresh = None, verbose: Verbose = False) -> None:
+    """Run a campaign, or go on with it: what is finished is not done again.
+
+    Example: odr run configs/demo.yaml iterations=2 train.learning_rate=1e-5
+    """
+    workspace = _setup(verbose)
+    with _clear_errors():
+        run_campaign(workspace, config, overrides or [], refresh or [], verbose=verbose)
+
+
+def run_campaign(
+    workspace: Workspace, config: Path, overrides: list[str], refresh: list[str], *, verbose: bool = False
+) -> None:
+    """Check everything that can be checked in seconds, then run the flow and show the results."""
+    from flows import report
+    from flows.config import load
+    from flows.steps import Steps
+    from flows.tables import results_table
+    from tasks.devices import engine_environments
+    from tasks.tracking import tracking_uri
+
+    for stage in refresh:
+        if stage not in STAGES:
+            raise ValueError(f"--refresh {stage}: no such stage; there are: {', '.join(STAGES)}")
+    loaded = load(config, overrides)
+    steps = Steps.of(loaded, workspace)
+    steps.base_model()
+    engine_environments(loaded.machine)
+    _ = steps.problems
+    if loaded.iterations:
+        steps.prompts(1)
+    if loaded.warmup:
+        steps.demonstrations()
+
+    from flows.campaign import campaign
+
+    if not verbose:
+        environment.quiet_prefect()
+    with environment.without_heartbeat():  # type: ignore[attr-defined]
+        policy = campaign(loaded, tuple(refresh))
+    out.print(results_table(report.read(workspace, loaded.name)))
+    place = report.folder(workspace, loaded.name)
+    out.print(
+        f"model      {policy}\nplots      {place / 'accuracy.png'}\n           {place / 'training.png'}",
+        soft_wrap=True,
+    )
+    uri = tracking_uri(workspace)
+    out.print(f"MLflow     mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", soft_wrap=True)
+    server = os.environ.get("PREFECT_API_URL")
+    ui = server or f"PREFECT_HOME={os.environ['PREFECT_HOME']} prefect server start, then http://127.0.0.1:4200"
+    out.print(f"Prefect    {ui}", soft_wrap=True)
+
+
+@app.command()
+def plan(config: Config, overrides: Overrides = None, refresh: Refresh = None) -> None:
+    """Show what a run would do: stages, cached or not and why, sizes, devices. Starts nothing."""
+    workspace = _setup(verbose=False)
+    with _clear_errors():
+        from flows.config import load
+        from flows.plan import Planner, hardware
+        from flows.steps import Steps
+        from flows.tables import plan_table
+
+        steps = Steps.of(load(config, overrides or []), workspace, frozenset(refresh or []))
+        lines = Planner(steps).walk()
+        out.print(plan_table(lines))
+        out.print(hardware(steps))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Folder, hub name, or campaign/iteration such as demo/3.")],
+    benchmark: Annotated[list[str], typer.Option("--benchmark", "-b", help="Name; may be given several times.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with <benchmark>.jsonl; default: the hub.")] = None,
+    samples: Annotated[int, typer.Option(help="Sampled answers per problem beside the greedy one.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer, tokens.")] = 3000,
+    limit: Annotated[int | None, typer.Option(help="Only the first problems.")] = None,
+    override: Annotated[list[str] | None, typer.Option("--set", help="dotted.key=value of the run config.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Score a model on benchmarks; the generations are kept.
+
+    Example: odr evaluate demo/3 -b math500 -b gsm8k --data-dir data/benchmarks
+    """
+    workspace = _setup(verbose)
+    with _clear_errors():
+        from flows.single import evaluate_model
+
+        if not verbose:
+            environment.quiet_prefect()
+        out.print(
+            evaluate_model(
+                workspace, model, benchmark, data_dir, samples=samples, max_tokens=max_tokens, limit=limit,
+                overrides=override or [],
+            )
+        )  # fmt: skip
+
+
+@app.command()
+def compare(campaigns: Annotated[list[str], typer.Argument(help="Names of finished campaigns.")]) -> None:
+    """Compare campaigns: scores with standard errors, paired differences, a plot."""
+    workspace = _setup(verbose=False)
+    with _clear_errors():
+        from flows.compare import compare as compare_campaigns
+
+        tables, plot = compare_campaigns(workspace, campaigns)
+        for table in tables:
+            out.print(table)
+        out.print(f"plot {plot}", soft_wrap=True)
+
+
+@app.command()
+def show(
+    campaign: Annotated[str, typer.Argument(help="Name of a finished campaign.")],
+    examples: Annotated[int, typer.Option(help="Also print this many graded answers of the last evaluation.")] = 0,
+) -> None:
+    """Show a campaign's results, where its time went, and where its files are."""
+    workspace = _setup(verbose=False)
+    with _clear_errors():
+        from flows.show import show_campaign
+
+        for part in show_campaign(workspace, campaign, examples):
+            out.print(part, soft_wrap=isinstance(part, str), markup=not isinstance(part, str))
+
+
+@app.command()
+def demo(
+    overrides: Overrides = None,
+    config: Annotated[Path, typer.Option(help="The demo's config.")] = Path("configs/demo.yaml"),
+    seed: Annotated[int, typer.Option(help="Of the model, the problems and the run.")] = 0,
+    verbose: Verbose = False,
+) -> None:
+    """Build a tiny model and its problems, then watch it learn: a few minutes on two CPU cores."""
+    workspace = _setup(verbose)
+    with _clear_errors():
+        from flows.demo import build
+
+        build(workspace.root / "demo", seed)
+        run_campaign(workspace, config, [f"seed={seed}", *(overrides or [])], [], verbose=verbose)
+
+
+if __name__ == "__main__":
+    app()

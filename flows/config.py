@@ -1,0 +1,174 @@
+"""One YAML file is one reproducible run; this is what it may say.
+
+    odr run configs/demo.yaml train.learning_rate=1e-5 iterations=2
+
+An unknown key is refused with the nearest known one. Every default lives in one place: here or in
+`tasks.settings`.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from eval_math import rewards
+from tasks import objectives
+from tasks.objectives import Objective
+from tasks.settings import (
+    Evaluation,
+    Grading,
+    Machine,
+    Pairing,
+    Sampling,
+    Settings,
+    Source,
+    Template,
+    Training,
+    Warmup,
+)
+
+
+class BadConfig(ValueError):
+    """The config cannot be used; the message lists every problem with its place."""
+
+
+class RunConfig(Settings):
+    """A campaign: N iterations of one recipe from one base model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="Names the campaign in Prefect and MLflow.")
+    seed: int = Field(0, ge=0, description="Of everything random: prompts, answers, pairs, order of rows.")
+    iterations: int = Field(1, ge=0, description="Raising it later reuses the iterations that are done.")
+    model: str = Field(description="Folder or hub name of the base model.")
+    revision: str | None = Field(None, description="Commit of the hub model; pin it for repeatable runs.")
+    prompts: Source
+    template: Template = Template()
+    warmup: Warmup | None = Field(None, description="Supervised fine-tuning before the first iteration.")
+    sample: Sampling = Sampling()
+    grade: Grading = Grading()
+    pair: Pairing = Pairing()
+    objective: dict[str, Any] = Field({"name": "dpo"}, description="Name of the algorithm and its hyperparameters.")
+    reference: Literal["previous", "initial"] = Field(
+        "previous", description="Frozen policy of DPO: the iteration's start, or the first iteration's."
+    )
+    train: Training = Training()
+    evaluate: Evaluation = Evaluation()
+    machine: Machine = Machine()
+
+    @model_validator(mode="after")
+    def _stages_fit_together(self) -> "RunConfig":
+        if "name" not in self.objective:
+            raise ValueError("objective: `name` is missing; expected one of " + ", ".join(objectives.available()))
+        objective = objectives.load(**self.objective)
+        if objective.rows == "pairs" and self.sample.samples_per_prompt < 2:
+            raise ValueError(
+                f"sample.samples_per_prompt is {self.sample.samples_per_prompt}, but {self.objective['name']} trains "
+                "on pairs; set it to at least 2 (8 is usual)"
+            )
+        if self.sample.temperature == 0 and self.sample.samples_per_prompt > 1:
+            raise ValueError("sample.temperature is 0: all answers to a prompt would be equal; set it to about 1")
+        if self.warmup and not self.warmup.demonstrations.solution:
+            raise ValueError("warmup.demonstrations.solution: name the column with the worked solutions")
+        rewards.load(self.grade.reward)
+        names = [bench.name for bench in self.evaluate.benchmarks]
+        if len(names) != len(set(names)):
+            raise ValueError("evaluate.benchmarks: a name occurs twice")
+        return self
+
+    def loaded_objective(self) -> Objective:
+        """The objective with its hyperparameters."""
+        return objectives.load(**self.objective)
+
+
+def load(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a YAML file, apply `dotted.key=value` overrides and check everything.
+
+    Raises:
+        BadConfig: the file is missing or no YAML, or a key or value is wrong; says which and what is expected.
+    """
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfig(f"config {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise BadConfig(f"config {path} is not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise BadConfig(f"config {path}: expected `key: value` lines, found {type(fields).__name__}")
+    return load_fields(fields, overrides or [], f"config {path}")
+
+
+def load_fields(fields: dict[str, Any], overrides: list[str], where: str) -> RunConfig:
+    """Apply overrides to the fields of a config and check everything; `where` begins an error.
+
+    Raises:
+        BadConfig: a key or value is wrong; says which and what is expected.
+    """
+    for override in overrides:
+        _apply(fields, override)
+    try:
+        return RunConfig.model_validate(fields)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise BadConfig(f"{where}:\n{problems}") from error
+
+
+def _apply(fields: dict[str, Any], override: str) -> None:
+    """Set one dotted key; the value is read as YAML, so lists and numbers work."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise BadConfig(f"override {override!r}: expected dotted.key=value, such as train.learning_rate=1e-5")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadConfig(f"override {override!r}: the value is not YAML: {error}") from error
+    *parents, last = key.split(".")
+    node: Any = fields
+    for parent in parents:
+        if isinstance(node, list) and parent.isdigit() and int(parent) < len(node):
+            node = node[int(parent)]
+        elif isinstance(node, dict):
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+        else:
+            raise BadConfig(f"override {override!r}: {parent!r} holds no keys")
+    if isinstance(node, list) and last.isdigit() and int(last) < len(node):
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise BadConfig(f"override {override!r}: {key.rpartition('.')[0]!r} holds no keys")
+
+
+def _explain(problem: Any) -> str:
+    """One line: where, what was found, what was expected."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.4)
+        return f"{place}: unknown key" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{place}: required, but not set"
+    found = f" (found {problem['input']!r})" if isinstance(problem["input"], str | int | float | bool) else ""
+    return f"{place}: {message}{found}" if place else message
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    model: Any = RunConfig
+    for part in location:
+        if isinstance(part, int):
+            continue
+        hints = [model.model_fields[part].annotation] if part in model.model_fields else []
+        models = [m for hint in hints for m in _models_in(hint)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)
+
+
+def _models_in(hint: Any) -> list[type[BaseModel]]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint]
+    return [m for part in getattr(hint, "__args__", ()) for m in _models_in(part)]

@@ -1,0 +1,17 @@
+"""One model on some benchmarks, outside any campaign."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.config import RunConfig
+from flows.steps import Steps
+from tasks.evaluate import evaluate as evaluate_stage
+from tasks.workspace import Workspace, home
+
+
+@flow(name="evaluate", flow_run_name="{config.name}")
+def evaluate(config: RunConfig, refresh: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Score `config.model` on `config.evaluate.benchmarks`; return the reference of the scores."""
+    steps = Steps.of(config, Workspace(home()), frozenset(refresh))
+    return evaluate_stage(**steps.evaluate("evaluation", steps.base_model())).to_json()

@@ -1,0 +1,63 @@
+"""One iteration: sample, grade, pair, train, evaluate. READ THIS FIRST."""
+
+import time
+from typing import Any
+
+from prefect import flow
+
+from artifacts import Checkpoint
+from flows.config import RunConfig
+from flows.mirror import Mirror
+from flows.steps import Steps
+from tasks.evaluate import evaluate
+from tasks.grade import grade
+from tasks.pair import pair
+from tasks.sample import sample, wanted_later
+from tasks.train import train
+from tasks.workspace import Workspace, home
+
+
+@flow(name="iteration", flow_run_name="{config.name} · iteration {number}")
+def iteration(
+    config: RunConfig,
+    number: int,
+    policy: dict[str, Any],
+    initial: dict[str, Any],
+    refresh: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Improve `policy` once; return the new policy, its scores and what was done.
+
+    Every stage is cached: what is finished is read, not computed. `policy` and `initial` (the first iteration's
+    policy) are `Checkpoint.to_json()`, so that this flow can be started alone. Iterations count from 1.
+    """
+    started = time.monotonic()
+    steps = Steps.of(config, Workspace(home()), frozenset(refresh))
+    mirror = Mirror.of(steps)
+    start, first = Checkpoint.from_json(policy), Checkpoint.from_json(initial)
+    follow = mirror.start(number)
+
+    prompts = steps.prompts(number)
+    rollouts = sample(**steps.sample(number, start, prompts))
+    grades = grade(**steps.grade(number, rollouts, prompts))
+    rows = pair(**steps.pair(number, rollouts, grades))
+    trained = train(**steps.train(number, start, rows, first, on_metrics=follow))
+    scores = evaluate(**steps.evaluate(f"iteration {number}", trained), ahead=ahead(steps, number + 1, trained))
+
+    mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
+    return {
+        "iteration": number,
+        "policy": trained.to_json(),
+        "scores": scores.to_json(),
+        "grades": grades.to_json(),
+        "rows": rows.to_json(),
+        "seconds": time.monotonic() - started,
+        "stages": steps.run.events,
+    }
+
+
+def ahead(steps: Steps, number: int, policy: Checkpoint) -> list[Any]:
+    """What the next iteration samples from this policy: the evaluation's engine makes it while it runs."""
+    if number > steps.config.iterations:
+        return []
+    arguments = steps.sample(number, policy, steps.prompts(number))
+    return [] if sample.cached(**arguments) else [wanted_later(**arguments)]

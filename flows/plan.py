@@ -1,0 +1,169 @@
+"""What a run would do, stage by stage, without starting anything."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from artifacts import ArtifactError, Checkpoint
+from flows.steps import Steps
+from tasks import devices
+from tasks.caching import Stage
+from tasks.demonstrate import demonstrate
+from tasks.evaluate import evaluate
+from tasks.grade import grade
+from tasks.models import ModelMissing
+from tasks.pair import pair
+from tasks.prompts import BadSource
+from tasks.sample import sample
+from tasks.settings import Training
+from tasks.train import train
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage of the plan."""
+
+    label: str
+    stage: str
+    status: str
+    """`cached` or `run`."""
+    why: str
+    size: str = ""
+
+
+class Planner:
+    """Walks the campaign as the flow would, with `None` for what is not there yet."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self.lines: list[Line] = []
+        self._prompts: dict[int, Any] = {}
+
+    def walk(self) -> list[Line]:
+        """Plan the warm-up, the base evaluation and all iterations."""
+        config = self.steps.config
+        policy = self._model()
+        if config.warmup:
+            policy = self._warm_up(policy)
+        initial = policy
+        self._evaluation("base", policy)
+        for number in range(1, config.iterations + 1):
+            policy = self._iteration(number, policy, initial)
+        return self.lines
+
+    def _model(self) -> Checkpoint | None:
+        try:
+            model = self.steps.base_model(download=False)
+        except (ModelMissing, ArtifactError) as error:
+            self.lines.append(Line("base", "model", "missing", str(error)))
+            return None
+        self.lines.append(Line("base", "model", "there", model.path, f"{model.bytes / 2**20:,.1f} MiB"))
+        return model
+
+    def _warm_up(self, model: Checkpoint | None) -> Checkpoint | None:
+        warmup = self.steps.config.warmup
+        assert warmup is not None
+        table = self._table("warm-up", self.steps.demonstrations)
+        rows = self._stage("warm-up", demonstrate, self.steps.demonstrate, model, table)
+        size = self._training_size(table.rows if table else None, warmup.train)
+        return self._stage("warm-up", train, self.steps.warm_up, model, rows, size=size)
+
+    def _iteration(self, number: int, policy: Checkpoint | None, initial: Checkpoint | None) -> Checkpoint | None:
+        steps, label = self.steps, f"iteration {number}"
+        table = self._table(label, lambda: steps.prompts(number))
+        count = table.rows if table else self.steps.config.prompts.per_iteration
+        answers = count * steps.config.sample.samples_per_prompt if count else None
+        size = f"{count or '?'} prompts x {steps.config.sample.samples_per_prompt} = {answers or '?'} answers"
+        rollouts = self._stage(label, sample, lambda *a: steps.sample(number, *a), policy, table, size=size)
+        grades = self._stage(label, grade, lambda *a: steps.grade(number, *a), rollouts, table)
+        rows = self._stage(label, pair, lambda *a: steps.pair(number, *a), rollouts, grades)
+        per_prompt = steps.config.pair.pairs_per_prompt
+        if steps.config.loaded_objective().rows == "accepted":
+            per_prompt = steps.config.pair.accepted_per_prompt or steps.config.sample.samples_per_prompt
+        most = rows.rows if rows else count * per_prompt if count else None
+        size = self._training_size(most, steps.config.train, exact=rows is not None)
+        trained = self._stage(label, train, lambda *a: steps.train(number, *a), policy, rows, initial, size=size)
+        self._evaluation(label, trained)
+        return trained
+
+    def _evaluation(self, label: str, policy: Checkpoint | None) -> None:
+        problems = self._table(label, lambda: self.steps.problems)
+        if problems is None:
+            return
+        benches = self.steps.config.evaluate.benchmarks
+        answers = sum(problems[b.name].rows * (b.samples + b.greedy) for b in benches)
+        self._stage(label, evaluate, lambda p: self.steps.evaluate(label, p), policy, size=f"{answers:,} answers")
+
+    def _table(self, label: str, load: Any) -> Any:
+        try:
+            return load()
+        except BadSource as error:
+            self.lines.append(Line(label, "data", "missing", str(error)))
+            return None
+
+    def _stage(self, label: str, stage: Stage, arguments: Any, *inputs: Any, size: str = "") -> Any:
+        if any(item is None for item in inputs):
+            self.lines.append(Line(label, stage.name, "run", "its inputs are not made yet", size))
+            return None
+        bound = arguments(*inputs)
+        result = stage.cached(**bound)
+        if result is not None:
+            self.lines.append(Line(label, stage.name, "cached", "", size))
+            return result
+        self.lines.append(Line(label, stage.name, "run", self._why(label, stage, bound), size))
+        return None
+
+    def _why(self, label: str, stage: Stage, arguments: dict[str, Any]) -> str:
+        """Which fields of the key differ from those of the last finished run of this stage."""
+        run = arguments["run"]
+        if stage.name in run.refresh:
+            return "refresh was asked for"
+        path = run.workspace.key_record(run.campaign, f"{label} {stage.name}")
+        if not path.exists():
+            return "never run"
+        old, new = json.loads(path.read_text(encoding="utf-8")), stage.key(**arguments).fields
+        changed = list(_differences("", old, new))
+        return "changed: " + "; ".join(changed[:4]) if changed else "its result is gone or altered"
+
+    def _training_size(self, rows: int | None, training: Training, *, exact: bool = False) -> str:
+        if rows is None:
+            return f"steps of {training.batch_size} rows"
+        steps = -(-rows // training.batch_size) * training.epochs
+        machine = self.steps.config.machine
+        try:
+            processes = devices.train_processes(machine)
+        except ValueError as error:
+            return str(error)
+        micro = min(machine.micro_batch, training.batch_size)
+        accumulation = -(-training.batch_size // (micro * processes))
+        return (
+            f"{'' if exact else 'at most '}{rows:,} rows, {steps:,} steps of {training.batch_size} = "
+            f"{processes} x {micro} x {accumulation} accumulated"
+        )
+
+
+def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _differences(f"{place}.{name}" if place else name, old.get(name), new.get(name))
+    elif old != new:
+        yield f"{place} {_brief(old)} -> {_brief(new)}"
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 20 else f"{text[:17]}..."
+
+
+def hardware(steps: Steps) -> str:
+    """One line about where the work would run."""
+    machine = steps.config.machine
+    try:
+        gpus = devices.gpus(machine)
+        engines = len(devices.engine_environments(machine))
+    except ValueError as error:
+        return f"devices: {error}"
+    where = f"GPUs {', '.join(map(str, gpus))}" if gpus else "the CPU (no GPU found)"
+    zero = machine.deepspeed.stem
+    return f"runs on {where}: {engines} sampling engine(s), {devices.train_processes(machine)} training process(es), {zero}"

@@ -1,0 +1,80 @@
+"""What a campaign shows at its end: a table, plots, and the file that `odr show` and `odr compare` read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from artifacts import Grade, Ref, Score
+from flows.steps import Steps
+from tasks.train import curve_of
+from tasks.workspace import Workspace
+
+RESULTS = "results.json"
+
+
+def folder(workspace: Workspace, campaign: str) -> Path:
+    """Where a campaign's tables and plots are kept."""
+    return workspace.root / "campaigns" / campaign
+
+
+def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
+    """Write config, results and plots; return the files."""
+    from artifacts import Checkpoint
+    from flows.plots import plot_accuracy, plot_training
+
+    store, config = steps.run.workspace.store, steps.config
+    place = folder(steps.run.workspace, config.name)
+    place.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for result in results:
+        scores = [
+            {name: getattr(score, name) for name in ("benchmark", "metric", "value", "standard_error", "num_problems")}
+            for score in store.read(Ref.from_json(result["scores"]), Score)
+        ]
+        summaries = {
+            stage: store.manifest(Ref.from_json(result[stage])).summary
+            for stage in ("grades", "rows")
+            if stage in result
+        }
+        generations = store.manifest(Ref.from_json(result["scores"])).summary["generations"]
+        rows.append({**result, "scores": scores, "summaries": summaries, "generations": generations})
+    objective = config.objective["name"]
+    facts = {"campaign": config.name, "objective": objective, "seed": config.seed, "iterations": rows}
+    (place / RESULTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    (place / "config.yaml").write_text(resolved, encoding="utf-8")
+    plot_accuracy({config.name: facts}, place / "accuracy.png")
+    curves = [curve_of(Checkpoint.from_json(result["policy"])) for result in results[1:]]
+    plot_training(curves, place / "training.png")
+    return [place / name for name in (RESULTS, "config.yaml", "accuracy.png", "training.png")]
+
+
+def read(workspace: Workspace, campaign: str) -> dict[str, Any]:
+    """The results of a finished campaign.
+
+    Raises:
+        FileNotFoundError: there is none of that name; lists those there are.
+    """
+    path = folder(workspace, campaign) / RESULTS
+    if not path.exists():
+        known = sorted(p.parent.name for p in path.parent.parent.glob(f"*/{RESULTS}"))
+        raise FileNotFoundError(
+            f"no finished campaign {campaign!r} under {workspace.root}; "
+            + (f"there are: {', '.join(known)}" if known else "there is none yet: start one with `odr run CONFIG`")
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def headline(iteration: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """(benchmark, metric) -> (value, standard error), of one iteration of a results file."""
+    return {(s["benchmark"], s["metric"]): (s["value"], s["standard_error"]) for s in iteration["scores"]}
+
+
+def verdicts(workspace: Workspace, generation: dict[str, Any]) -> dict[str, list[bool | None]]:
+    """Verdicts by problem of one kept decoding."""
+    found: dict[str, list[bool | None]] = {}
+    for row in workspace.store.read(Ref.from_json(generation["grades"]), Grade):
+        found.setdefault(row.prompt_id, []).append(row.correct)
+    return found

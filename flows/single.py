@@ -1,0 +1,87 @@
+"""`odr evaluate`: a model that need not come from a campaign, on named benchmarks."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from artifacts import Ref, Score
+from flows import environment, report
+from flows.config import RunConfig, load_fields
+from flows.steps import Steps
+from flows.tables import percent
+from tasks.workspace import Workspace
+
+
+def evaluate_model(
+    workspace: Workspace,
+    model: str,
+    names: list[str],
+    data_dir: Path | None,
+    *,
+    samples: int,
+    max_tokens: int,
+    limit: int | None,
+    overrides: list[str],
+) -> Table:
+    """Run the evaluation flow and return its table; every problem of a benchmark is accounted for."""
+    config = _config(workspace, model, names, data_dir, samples, max_tokens, limit, overrides)
+    steps = Steps.of(config, workspace)
+    steps.base_model()
+    problems = steps.problems
+
+    from flows.evaluate import evaluate
+
+    with environment.without_heartbeat():  # type: ignore[attr-defined]
+        scores = list(workspace.store.read(Ref.from_json(evaluate(config)), Score))
+    table = Table("benchmark", "problems", "metric", "%", "truncated, %", "too long", "no verdict", title=model)
+    for name in names:
+        found = {score.metric: score for score in scores if score.benchmark == name}
+        for metric, score in found.items():
+            if metric != "greedy" and "@" not in metric:
+                continue
+            suffix = "/greedy" if metric == "greedy" else ""
+            table.add_row(
+                name,
+                str(problems[name].rows),
+                metric,
+                percent(score.value, score.standard_error),
+                f"{100 * found[f'truncated{suffix}'].value:.1f}",
+                f"{found[f'too_long{suffix}'].value:.0f}",
+                f"{found[f'no_verdict{suffix}'].value:.0f}",
+            )
+    return table
+
+
+def _config(
+    workspace: Workspace,
+    model: str,
+    names: list[str],
+    data_dir: Path | None,
+    samples: int,
+    max_tokens: int,
+    limit: int | None,
+    overrides: list[str],
+) -> RunConfig:
+    place = str(data_dir) if data_dir else None
+    fields = {
+        "name": "evaluate",
+        "iterations": 0,
+        "model": _folder(workspace, model),
+        "prompts": {"path": "none.jsonl"},
+        "sample": {"max_tokens": max_tokens},
+        "evaluate": {
+            "benchmarks": [{"name": name, "data_dir": place, "samples": samples, "limit": limit} for name in names]
+        },
+    }
+    return load_fields(fields, overrides, "odr evaluate")
+
+
+def _folder(workspace: Workspace, model: str) -> str:
+    """`campaign/iteration` means that iteration's checkpoint."""
+    campaign, slash, number = model.rpartition("/")
+    if slash and number.isdigit() and (report.folder(workspace, campaign) / report.RESULTS).exists():
+        iterations = report.read(workspace, campaign)["iterations"]
+        if int(number) >= len(iterations):
+            raise ValueError(f"campaign {campaign} has iterations 0 to {len(iterations) - 1}, not {number}")
+        return str(iterations[int(number)]["policy"]["path"])
+    return model

@@ -1,0 +1,119 @@
+"""The arguments of every stage of a campaign, said once: the flows call with them, `odr plan` asks the cache."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from artifacts import Checkpoint, Prompt, Ref
+from flows.config import RunConfig
+from tasks import models, prompts
+from tasks.caching import Run
+from tasks.workspace import Workspace
+
+
+def derive_seed(seed: int, purpose: str, iteration: int = 0) -> int:
+    """An independent 32-bit seed per purpose and iteration."""
+    digest = hashlib.blake2b(f"{seed}:{purpose}:{iteration}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What each stage of this campaign is called with. Iterations count from 1."""
+
+    config: RunConfig
+    run: Run
+
+    @classmethod
+    def of(cls, config: RunConfig, workspace: Workspace, refresh: frozenset[str] = frozenset()) -> "Steps":
+        """Set up for one data root."""
+        return cls(config, Run(workspace, config.machine, config.name, refresh=refresh))
+
+    def labelled(self, label: str) -> Run:
+        """The run context of one iteration or of the warm-up."""
+        return replace(self.run, label=label)
+
+    def base_model(self, *, download: bool = True) -> Checkpoint:
+        """The model the campaign starts from."""
+        return models.resolve(self.config.model, self.config.revision, self.run.workspace, download=download)
+
+    def prompts(self, iteration: int) -> Ref[Prompt]:
+        """The problems of one iteration."""
+        seed = derive_seed(self.config.seed, "prompts")
+        return prompts.load(self.config.prompts, iteration - 1, seed, self.run.workspace.store)
+
+    def demonstrations(self) -> Ref[Prompt]:
+        """The warm-up's problems with worked solutions."""
+        assert self.config.warmup is not None
+        return prompts.load(self.config.warmup.demonstrations, 0, self.config.seed, self.run.workspace.store)
+
+    @cached_property
+    def problems(self) -> dict[str, Ref[Prompt]]:
+        """The benchmarks' problems."""
+        store = self.run.workspace.store
+        return {bench.name: prompts.load_benchmark(bench, store) for bench in self.config.evaluate.benchmarks}
+
+    def demonstrate(self, model: Checkpoint, table: Ref[Prompt]) -> dict[str, Any]:
+        """Of the stage that tokenises the warm-up's solutions."""
+        return {
+            "model": model, "prompts": table, "template": self.config.template, "run": self.labelled("warm-up"),
+        }  # fmt: skip
+
+    def warm_up(self, model: Checkpoint, rows: Ref[Any]) -> dict[str, Any]:
+        """Of the supervised training before the first iteration."""
+        assert self.config.warmup is not None
+        return {
+            "policy": model, "rows": rows, "reference": None, "objective": {"name": "sft"},
+            "training": self.config.warmup.train, "seed": derive_seed(self.config.seed, "warm-up"),
+            "run": self.labelled("warm-up"),
+        }  # fmt: skip
+
+    def sample(self, iteration: int, policy: Checkpoint, table: Ref[Prompt]) -> dict[str, Any]:
+        """Of `sample`."""
+        return {
+            "policy": policy, "prompts": table, "sampling": self.config.sample, "template": self.config.template,
+            "seed": derive_seed(self.config.seed, "sample", iteration), "run": self.labelled(f"iteration {iteration}"),
+        }  # fmt: skip
+
+    def grade(self, iteration: int, rollouts: Ref[Any], table: Ref[Prompt]) -> dict[str, Any]:
+        """Of `grade`."""
+        return {
+            "rollouts": rollouts, "prompts": table, "grading": self.config.grade,
+            "seed": derive_seed(self.config.seed, "grade", iteration), "run": self.labelled(f"iteration {iteration}"),
+        }  # fmt: skip
+
+    def pair(self, iteration: int, rollouts: Ref[Any], grades: Ref[Any]) -> dict[str, Any]:
+        """Of `pair`."""
+        return {
+            "rollouts": rollouts, "grades": grades, "pairing": self.config.pair,
+            "rows": self.config.loaded_objective().rows,
+            "seed": derive_seed(self.config.seed, "pair", iteration), "run": self.labelled(f"iteration {iteration}"),
+        }  # fmt: skip
+
+    def train(
+        self,
+        iteration: int,
+        policy: Checkpoint,
+        rows: Ref[Any],
+        initial: Checkpoint,
+        on_metrics: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Of `train`; `on_metrics` hears of every optimizer step."""
+        needed = self.config.loaded_objective().needs_reference
+        reference = policy if self.config.reference == "previous" else initial
+        return {
+            "policy": policy, "rows": rows, "reference": reference if needed else None,
+            "objective": self.config.objective, "training": self.config.train,
+            "seed": derive_seed(self.config.seed, "train", iteration),
+            "run": replace(self.labelled(f"iteration {iteration}"), on_metrics=on_metrics),
+        }  # fmt: skip
+
+    def evaluate(self, label: str, policy: Checkpoint) -> dict[str, Any]:
+        """Of `evaluate`; the same seed every time, so that two policies answer with the same noise."""
+        return {
+            "policy": policy, "problems": self.problems, "evaluation": self.config.evaluate,
+            "sampling": self.config.sample, "template": self.config.template,
+            "seed": derive_seed(self.config.seed, "evaluate"), "run": self.labelled(label),
+        }  # fmt: skip

@@ -1,0 +1,56 @@
+"""Tables for the terminal."""
+
+from typing import Any
+
+from rich.table import Table
+
+from flows.plan import Line
+from flows.report import headline
+
+
+def percent(value: float, error: float | None) -> str:
+    """42.0 ± 1.9, in percent."""
+    return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
+
+
+def plan_table(lines: list[Line]) -> Table:
+    """Stages, whether they run, and why."""
+    table = Table("part", "stage", "", "why", "size", title="Plan")
+    colour = {"cached": "green", "there": "green", "run": "yellow", "missing": "red"}
+    for line in lines:
+        table.add_row(
+            line.label,
+            line.stage,
+            f"[{colour[line.status]}]{line.status}[/]",
+            _plain(line.why),
+            _plain(line.size),
+        )
+    return table
+
+
+def results_table(facts: dict[str, Any]) -> Table:
+    """Accuracy by iteration, with standard errors, and where the time went."""
+    rows = facts["iterations"]
+    columns = [
+        key
+        for key in headline(rows[0])
+        if not key[1].startswith(("no_verdict", "too_long", "truncated", "mean_tokens"))
+    ]
+    table = Table("iteration", *(f"{bench} {metric}, %" for bench, metric in columns), "tokens", "rows", "seconds")
+    table.title = f"{facts['campaign']} ({facts['objective']}, seed {facts['seed']})"
+    for row in rows:
+        scores = headline(row)
+        cells = [percent(*scores[key]) for key in columns]
+        lengths = [value for (_, metric), (value, _) in scores.items() if metric.startswith("mean_tokens")]
+        made = str(row["rows"]["rows"]) if "rows" in row else ""
+        fresh = sum(stage["seconds"] for stage in row["stages"])
+        cached = all(stage["cached"] for stage in row["stages"])
+        name = str(row["iteration"]) if row["iteration"] else "base"
+        seconds = f"{fresh:.1f}" + (" (cached)" if cached else "")
+        table.add_row(name, *cells, f"{lengths[-1]:.1f}" if lengths else "", made, seconds)
+    return table
+
+
+def _plain(text: str) -> str:
+    """Brackets in data are no markup."""
+    return text.replace("[", r"\[")

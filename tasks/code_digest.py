@@ -1,0 +1,70 @@
+"""A digest of the code that a stage's result depends on.
+
+The modules are found by following first-party imports from the stage's entry points, so none can be forgotten.
+What only carries data or reports progress is left out, as are comments, docstrings and formatting: an edit
+there does not throw results away.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FOLLOWED = ("tasks.workers", "tasks.objectives", "eval_math", "artifacts.rows")
+INFRASTRUCTURE = frozenset(f"tasks.workers.{name}" for name in ("failure", "jobs", "progress", "supervise"))
+
+
+@cache
+def code_digest(*entry_points: str) -> str:
+    """16 hex digits over the syntax trees of the entry points and what they import."""
+    digest = hashlib.sha256()
+    for module in sorted(modules_behind(*entry_points)):
+        digest.update(f"{module}\n{ast.dump(_tree(module))}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def modules_behind(*entry_points: str) -> set[str]:
+    """The entry points and all first-party modules below them that shape a result."""
+    found: set[str] = set()
+    queue = list(entry_points)
+    while queue:
+        module = queue.pop()
+        if module in found or _path(module) is None:
+            continue
+        found.add(module)
+        queue += [name for name in _imports(module) if name.startswith(FOLLOWED) and name not in INFRASTRUCTURE]
+    return found
+
+
+def _path(module: str) -> Path | None:
+    base = ROOT / module.replace(".", "/")
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.exists():
+            return candidate
+    return None
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    assert path is not None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # A string that is a statement of its own documents; it computes nothing.
+            node.body = [  # type: ignore[attr-defined]
+                item for item in body if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
+            ]
+    return tree
+
+
+def _imports(module: str) -> Iterator[str]:
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,0 +1,179 @@
+"""Start children that hold accelerators, follow them, and never leave one behind.
+
+A child is a module with a job file. It runs under `tasks.workers.supervise`, whose standard input is a pipe
+only this process can write to: however this process ends, the pipe closes and the child's whole tree is ended.
+"""
+
+import json
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.workers import progress
+
+log = logging.getLogger(__name__)
+child_log = logging.getLogger("tasks.child")
+
+POLL_SECONDS = 0.1
+TAIL_LINES = 30
+FORWARDED_LINES = 200
+"""Log lines of one child that go into the task's log; all of them are in its file."""
+
+TIMES = "times.jsonl"
+"""Beside the progress file: seconds of each launch, and how many of them passed before the first was ready."""
+
+QUIET = {
+    "HF_HUB_OFFLINE": "1",  # parents resolve models to folders; a child must not wait for a hub
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class ChildFailed(RuntimeError):
+    """A child did not finish its job; `kind` says whether the input, the memory or something else is to blame."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Child:
+    """A command, where it logs, and where it would say why it failed."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    failure: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def shell(self) -> str:
+        """The command to repeat this child alone."""
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in self.environment.items())
+        return f"{variables} {shlex.join(self.command)}".strip()
+
+
+def module_command(module: str, job: Path) -> list[str]:
+    """Run a worker module on a job file with this interpreter."""
+    return [sys.executable, "-m", module, str(job)]
+
+
+def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
+    """Run the children side by side until all have ended; hand on each progress line as it appears.
+
+    Raises:
+        ChildFailed: one ended with a non-zero code; the others are ended first.
+    """
+    running: list[tuple[Child, subprocess.Popen[bytes]]] = []
+    started, ready = time.monotonic(), None
+    offset = progress_file.stat().st_size if progress_file.exists() else 0
+    forwarders = [_Forwarder(child) for child in children]
+    try:
+        running = [(child, _start(child)) for child in children]
+        while True:
+            states = [process.poll() for _, process in running]
+            lines, offset = progress.read(progress_file, offset)
+            for line in lines:
+                if line["kind"] == "ready":
+                    ready = ready or time.monotonic()
+                on_progress(line)
+            for forwarder in forwarders:
+                forwarder.forward()
+            for (child, _), code in zip(running, states, strict=True):
+                if code:
+                    raise _failure(child, code)
+            if all(code == 0 for code in states):
+                seconds = time.monotonic() - started
+                start_up = (ready or started) - started
+                progress.report(
+                    progress_file.with_name(TIMES), child=children[0].name, seconds=seconds, start_up=start_up
+                )
+                return
+            time.sleep(POLL_SECONDS)
+    finally:
+        for _, process in running:
+            assert process.stdin is not None
+            process.stdin.close()
+        for _, process in running:
+            process.wait()
+
+
+def _start(child: Child) -> subprocess.Popen[bytes]:
+    child.log.parent.mkdir(parents=True, exist_ok=True)
+    child.failure.unlink(missing_ok=True)
+    log.debug("starting %s: %s", child.name, child.shell())
+    with child.log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tasks.workers.supervise", *child.command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **QUIET, **child.environment},
+        )
+
+
+def _failure(child: Child, code: int) -> ChildFailed:
+    kind, message, fix = "crash", _exit_reason(code), ""
+    if child.failure.exists():
+        told = json.loads(child.failure.read_text(encoding="utf-8"))
+        kind, message, fix = told["kind"], told["message"], told["fix"]
+    headline = f"{child.name}: {message}" + (f". To fix: {fix}" if fix else "")
+    if kind == "bad_input":
+        return ChildFailed(kind, headline)
+    tail = "\n".join(f"    {line}" for line in _tail(child.log))
+    return ChildFailed(
+        kind,
+        f"{headline}\n  last lines of {child.log}:\n{tail}\n  repeat this child alone with:\n    {child.shell()}",
+    )
+
+
+def _exit_reason(code: int) -> str:
+    if code > 128:
+        hint = " (out of host memory, or someone ended it)" if code == 137 else ""
+        return f"ended by signal {code - 128}{hint}"
+    return f"exit code {code}"
+
+
+def _tail(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64_000))
+        return file.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+
+
+class _Forwarder:
+    """Copies new lines of a child's log into the task's log, up to a limit."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._offset = child.log.stat().st_size if child.log.exists() else 0
+        self._left = FORWARDED_LINES
+
+    def forward(self) -> None:
+        if not self._left or not self._child.log.exists():
+            return
+        with self._child.log.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.decode("utf-8", "replace").splitlines()[: self._left]:
+            child_log.info("%s| %s", self._child.name, line)
+            self._left -= 1
+            if not self._left:
+                child_log.info("%s| ... the rest is in %s", self._child.name, self._child.log)

@@ -1,0 +1,147 @@
+"""Questions with reference answers, from a file or the hub, as an artifact."""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from artifacts import Prompt, Ref, Store
+from eval_math import benchmarks
+from tasks.settings import Benchmark, Source
+from tasks.workspace import expand
+
+
+class BadSource(ValueError):
+    """The rows cannot be used; the message names file, row and column, and what to change."""
+
+
+def load(source: Source, iteration: int, seed: int, store: Store) -> Ref[Prompt]:
+    """Store the prompts of one iteration (counted from 0) and return their reference.
+
+    With `per_iteration`, a seeded shuffle of all rows is cut into slices and each iteration takes the next one;
+    after the last slice the rows are shuffled anew. Questions that repeat are taken once.
+
+    Raises:
+        BadSource: the file or a column is missing, no row is left, or there are fewer than `per_iteration`.
+    """
+    name = str(source.path.name) if source.path else str(source.dataset).format(iteration=iteration + 1)
+    rows = read_rows(expand(source.path)) if source.path else _hub_rows(source, name)
+    prompts = list(_prompts(rows, source, name))
+    unique = list({prompt.prompt_id: prompt for prompt in prompts}.values())
+    if not unique:
+        raise BadSource(f"{name} holds no rows; expected one question per row")
+    chosen = _slice(unique, source.per_iteration, iteration, seed, name)
+    with store.writer(Prompt, producer={"source": name, "iteration": iteration, "seed": seed}) as writer:
+        writer.write_many(chosen)
+        writer.summary.update({"rows": len(prompts), "repeated": len(prompts) - len(unique)})
+    return writer.ref
+
+
+def _slice(prompts: list[Prompt], size: int | None, iteration: int, seed: int, name: str) -> list[Prompt]:
+    if size is None:
+        return prompts
+    if size > len(prompts):
+        raise BadSource(f"{name} has {len(prompts)} different questions, fewer than per_iteration={size}; lower it")
+    slices = len(prompts) // size
+    round_, place = divmod(iteration, slices)
+    shuffled = prompts.copy()
+    random.Random(f"{seed}:{round_}").shuffle(shuffled)
+    return shuffled[place * size : (place + 1) * size]
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a .jsonl or .parquet file.
+
+    Raises:
+        BadSource: no such file, another format, or a line that is no JSON object.
+    """
+    if not path.is_file():
+        raise BadSource(f"no file {path}; expected a .jsonl or .parquet file with one question per row")
+    if path.suffix == ".parquet":
+        for batch in pq.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+        return
+    if path.suffix != ".jsonl":
+        raise BadSource(f"{path} is neither .jsonl nor .parquet; convert it")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadSource(f"{path}, line {number}: not JSON ({error}); expected one object per line") from error
+            if not isinstance(row, dict):
+                raise BadSource(f"{path}, line {number}: found {type(row).__name__}, expected an object")
+            yield row
+
+
+def _hub_rows(source: Source, name: str) -> Iterable[dict[str, Any]]:
+    import datasets
+
+    try:
+        return datasets.load_dataset(name, source.subset, split=source.split, revision=source.revision)  # type: ignore[return-value]
+    except (OSError, ValueError) as error:
+        raise BadSource(
+            f"data set {name} ({source.split}) cannot be loaded from the hub: {error}; "
+            "check the name and the connection, or point `path` to a local file"
+        ) from error
+
+
+def _prompts(rows: Iterable[dict[str, Any]], source: Source, name: str) -> Iterator[Prompt]:
+    for number, row in enumerate(rows, 1):
+        for column in filter(None, (source.question, source.answer, source.solution)):
+            if row.get(column) in (None, "", []):
+                raise BadSource(
+                    f"{name}, row {number}: column {column!r} is missing or empty; found columns: {', '.join(row)}. "
+                    "Set the column names in the config (question, answer, solution)"
+                )
+        question = str(row[source.question])
+        yield Prompt(
+            prompt_id=hashlib.sha256(question.encode()).hexdigest()[:16],
+            question=question,
+            answers=_answers(row[source.answer]),
+            solution=str(row[source.solution]) if source.solution else None,
+            source=name,
+        )
+
+
+def _answers(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [text for item in value for text in _answers(item)]
+    if isinstance(value, float) and value.is_integer():
+        return [str(int(value))]  # JSON writers turn 27 into 27.0
+    return [str(value)]
+
+
+def load_benchmark(benchmark: Benchmark, store: Store) -> Ref[Prompt]:
+    """Store a benchmark's problems and return their reference.
+
+    Raises:
+        BadSource: the file or data set cannot be read, or is not what it should be.
+    """
+    folder = expand(benchmark.data_dir) if benchmark.data_dir else None
+    try:
+        if folder and benchmark.name not in benchmarks.names():
+            found = benchmarks.load(folder / f"{benchmark.name}.jsonl")
+        else:
+            found = benchmarks.load(benchmark.name, folder)
+    except (OSError, ValueError) as error:
+        raise BadSource(f"benchmark {benchmark.name}: {error}") from error
+    problems = found.problems[: benchmark.limit]
+    with store.writer(Prompt, producer={"benchmark": benchmark.name}) as writer:
+        for problem in problems:
+            writer.write(
+                Prompt(
+                    prompt_id=problem.problem_id,
+                    question=problem.question,
+                    answers=list(problem.answers),
+                    solution=None,
+                    source=found.name,
+                )
+            )
+    return writer.ref
