@@ -101,7 +101,7 @@ class CommandParser(Cursor):
         if name in _DECORATIONS:
             start = self.at
             self.argument()
-            inner = "".join(token.text for token in self.tokens[start : self.at])
+            inner = "".join(token.text for token in self.tokens[start : self.at] if token.text not in "{}")
             return Sym(f"\\{name}{inner}" + self.subscript())
         return Sym("\\" + name + self.subscript())
 

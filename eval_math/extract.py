@@ -22,12 +22,16 @@ _JOIN = re.compile(r"[\s$.]*(?:,|;|and|or|\\text\s?\{\s*(?:and|or)\s*\}|,\s*(?:a
 _TAG_OPEN, _TAG_CLOSE = "<answer>", "</answer>"
 _HASHES = re.compile(r"####[ \t]*([^\n]{1,4000})")
 _MARKER = re.compile(
-    r"(?:final answer|the answer|answer|result)\s*(?:is|are|equals|[:=\uff1a])+\s*(?:equal to\b)?[:\uff1a]?"
+    r"(?:final answer|the answer|answer|result)\s*(?:is|are|equals|[:=\uff1a])+\s*"
+    r"(?:equal to\b|therefore\b|thus\b|then\b|option\b|choice\b)?[:\uff1a]?"
     r"|(?:\u7b54\u6848)\s*(?:\u662f|\u4e3a|[:\uff1a])",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\.(?=\s|\Z)|\n|;|\bI hope\b|\bbecause\b|\bsince\b|\bwhich\b|\bwhere\b|\u3002")
-_FORMULA = re.compile(r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(((?:[^\\]|\\[^()]){1,2000})\\\)")
+_FORMULA = re.compile(
+    r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(((?:[^\\]|\\[^()]){1,2000})\\\)"
+    r"|\\\[((?:[^\\]|\\[^\[\]]){1,2000})\\\]"
+)
 _NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\w.]))?\s?%?")
 
 
@@ -142,7 +146,7 @@ def _marked(part: str) -> Extraction | None:
 def _last_resort(part: str) -> Extraction | None:
     formula, number = _last(_FORMULA, part), _last(_NUMBER, part)
     if formula and (number is None or number.start() < formula.end()):
-        group = next(index for index in (1, 2, 3) if formula.group(index) is not None)
+        group = next(index for index in (1, 2, 3, 4) if formula.group(index) is not None)
         return _trimmed(part, formula.start(group), formula.end(group), "last_formula")
     return _trimmed(part, number.start(), number.end(), "last_number") if number else None
 

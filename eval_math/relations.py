@@ -28,6 +28,9 @@ def definition(node: Node) -> tuple[Node, Node] | None:
     sides: list[Node] = list(node.args[1:])
     if len(sides) == 1 and isinstance(sides[0], Sym) and not isinstance(name, Sym):
         name, sides = sides[0], [name]
+    if isinstance(name, Call) and name.head == "seq:()" and all(isinstance(part, Sym) for part in name.args):
+        # (x, y) = (1, 2)
+        return (name, sides[0]) if len(sides) == 1 and name != sides[0] else None
     if isinstance(name, Sym) and name not in sides:
         return (name, sides[-1]) if _all_equal(sides) else None
     return (sides[-1], sides[-1]) if not symbols(node) and _all_equal(list(node.args)) else None

@@ -8,7 +8,8 @@ from eval_math.exact import exact
 from eval_math.identity import same_value
 from eval_math.numeric import number_of
 from eval_math.policy import Policy
-from eval_math.tree import Call, Node, Num, Quantity, TooLarge, is_call, symbols
+from eval_math.tree import Call, Node, Num, Quantity, Sym, TooLarge, heads, is_call, symbols
+from eval_math.units import KNOWN
 from eval_math.verdict import RIGHT, Reason
 
 
@@ -23,9 +24,32 @@ def same_scalar(answer: Node, gold: Node, policy: Policy) -> Reason:
         return Reason.DIFFERENT
     if is_call(answer, "based") or is_call(gold, "based"):
         return _numerals(answer, gold)
+    if symbols(answer) and not symbols(gold) and (plain := _without_bare_unit(answer)):
+        return _constants(plain, gold, policy)
     if symbols(answer) or symbols(gold):
-        return Reason.IDENTITY if same_value(answer, gold) else Reason.DIFFERENT
+        return Reason.IDENTITY if _same(answer, gold) else Reason.DIFFERENT
     return _constants(answer, gold, policy)
+
+
+def _without_bare_unit(answer: Node) -> Node | None:
+    """5 for 5m: beside a gold without variables, a single letter that names a unit is one."""
+    if not isinstance(answer, Call) or answer.head != "mul" or len(answer.args) != 2:
+        return None
+    value, unit = answer.args
+    return value if isinstance(unit, Sym) and unit.name in KNOWN and not symbols(value) else None
+
+
+def _same(answer: Node, gold: Node) -> bool:
+    """Equality of values with log read as natural, or else as decadic: books use both."""
+    if same_value(answer, gold):
+        return True
+    return "log" in heads(answer) | heads(gold) and same_value(_decadic(answer), _decadic(gold))
+
+
+def _decadic(node: Node) -> Node:
+    if not isinstance(node, Call):
+        return node
+    return Call("log10" if node.head == "log" else node.head, tuple(map(_decadic, node.args)))
 
 
 def _inner(node: Node) -> Node:
@@ -75,7 +99,7 @@ def _constants(answer: Node, gold: Node, policy: Policy) -> Reason:
     if left is not None and right is not None:
         if left == right:
             return Reason.RATIONAL_EQUAL
-    elif same_value(answer, gold):
+    elif _same(answer, gold):
         return Reason.NUMBERS_EQUAL
     return Reason.ROUNDED if _rounds(answer, gold, left, right, policy) else Reason.DIFFERENT
 

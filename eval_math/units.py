@@ -34,6 +34,7 @@ money euro 1 euros
 volume ml 1/1000 milliliter milliliters
 volume liter 1 liters litre litres
 volume gallon 1 gallons
+volume cup 1 cups
 temperature celsius 1
 temperature fahrenheit 1
 """
@@ -63,8 +64,8 @@ def _load() -> dict[str, tuple[str, Fraction]]:
     table: dict[str, tuple[str, Fraction]] = {}
     for line in _TABLE.strip().splitlines():
         dimension, name, scale, *more = line.split()
-        # Each currency is a dimension of its own: no exchange rate is ever assumed.
-        own = name if name in ("euro", "gallon", "celsius", "fahrenheit") else dimension
+        # What has no fixed factor here (currencies, gallons of two countries) is a dimension of its own.
+        own = name if name in ("euro", "gallon", "cup", "celsius", "fahrenheit") else dimension
         table.update({word: (own, Fraction(scale)) for word in (name, *more)})
     return table
 

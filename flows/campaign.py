@@ -6,12 +6,12 @@ from prefect import flow
 
 from artifacts import Checkpoint
 from flows import report
+from flows.benchmarks import benchmark
 from flows.config import RunConfig
-from flows.iteration import ahead, iteration
+from flows.iteration import iteration, next_sample
 from flows.mirror import Mirror
 from flows.steps import Steps
 from tasks.demonstrate import demonstrate
-from tasks.evaluate import evaluate
 from tasks.train import train
 from tasks.workspace import Workspace, home
 
@@ -30,7 +30,7 @@ def campaign(config: RunConfig, refresh: tuple[str, ...] = ()) -> str:
     mirror.open()
     try:
         initial = warm_up(steps)
-        scores = evaluate(**steps.evaluate("base", initial), ahead=ahead(steps, 1, initial))
+        scores = benchmark(steps, "base", initial, later=next_sample(steps, 1, initial))
         mirror.base(initial, scores)
         results = [
             {

@@ -4,9 +4,9 @@ from typing import Any
 
 from prefect import flow
 
+from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.steps import Steps
-from tasks.evaluate import evaluate as evaluate_stage
 from tasks.workspace import Workspace, home
 
 
@@ -14,4 +14,4 @@ from tasks.workspace import Workspace, home
 def evaluate(config: RunConfig, refresh: tuple[str, ...] = ()) -> dict[str, Any]:
     """Score `config.model` on `config.evaluate.benchmarks`; return the reference of the scores."""
     steps = Steps.of(config, Workspace(home()), frozenset(refresh))
-    return evaluate_stage(**steps.evaluate("evaluation", steps.base_model())).to_json()
+    return benchmark(steps, "evaluation", steps.base_model()).to_json()

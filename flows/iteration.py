@@ -6,13 +6,13 @@ from typing import Any
 from prefect import flow
 
 from artifacts import Checkpoint
+from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.mirror import Mirror
 from flows.steps import Steps
-from tasks.evaluate import evaluate
 from tasks.grade import grade
 from tasks.pair import pair
-from tasks.sample import sample, wanted_later
+from tasks.sample import sample
 from tasks.train import train
 from tasks.workspace import Workspace, home
 
@@ -41,7 +41,7 @@ def iteration(
     grades = grade(**steps.grade(number, rollouts, prompts))
     rows = pair(**steps.pair(number, rollouts, grades))
     trained = train(**steps.train(number, start, rows, first, on_metrics=follow))
-    scores = evaluate(**steps.evaluate(f"iteration {number}", trained), ahead=ahead(steps, number + 1, trained))
+    scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
 
     mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
     return {
@@ -55,9 +55,8 @@ def iteration(
     }
 
 
-def ahead(steps: Steps, number: int, policy: Checkpoint) -> list[Any]:
-    """What the next iteration samples from this policy: the evaluation's engine makes it while it runs."""
+def next_sample(steps: Steps, number: int, policy: Checkpoint) -> list[dict[str, Any]]:
+    """What iteration `number` will sample from this policy, if there is such an iteration."""
     if number > steps.config.iterations:
         return []
-    arguments = steps.sample(number, policy, steps.prompts(number))
-    return [] if sample.cached(**arguments) else [wanted_later(**arguments)]
+    return [steps.sample(number, policy, steps.prompts(number))]

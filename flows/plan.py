@@ -91,9 +91,16 @@ class Planner:
         problems = self._table(label, lambda: self.steps.problems)
         if problems is None:
             return
-        benches = self.steps.config.evaluate.benchmarks
-        answers = sum(problems[b.name].rows * (b.samples + b.greedy) for b in benches)
-        self._stage(label, evaluate, lambda p: self.steps.evaluate(label, p), policy, size=f"{answers:,} answers")
+        answers: dict[str, Any] = {}
+        for i, (decoding, settings) in enumerate(self.steps.config.evaluate.decodings(self.steps.config.sample)):
+            name = f"{label} · {decoding.key}"
+            size = f"{problems[decoding.benchmark].rows * settings.samples_per_prompt:,} answers"
+            answers[decoding.key] = self._stage(
+                name, sample, lambda p, i=i: self.steps.benchmark_samples(label, p)[i][1], policy, size=size
+            )
+        if answers:
+            inputs = tuple(answers.values())
+            self._stage(label, evaluate, lambda *_: self.steps.evaluate(label, answers), *inputs)
 
     def _table(self, label: str, load: Any) -> Any:
         try:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from artifacts import Checkpoint, Prompt, Ref
+from artifacts import Checkpoint, Prompt, Ref, Rollout
 from flows.config import RunConfig
 from tasks import models, prompts
 from tasks.caching import Run
+from tasks.settings import Decoding
 from tasks.workspace import Workspace
 
 
@@ -110,10 +111,23 @@ class Steps:
             "run": replace(self.labelled(f"iteration {iteration}"), on_metrics=on_metrics),
         }  # fmt: skip
 
-    def evaluate(self, label: str, policy: Checkpoint) -> dict[str, Any]:
-        """Of `evaluate`; the same seed every time, so that two policies answer with the same noise."""
+    def benchmark_samples(self, label: str, policy: Checkpoint) -> list[tuple[Decoding, dict[str, Any]]]:
+        """Of `sample`, for each decoding of each benchmark; the same seed every time, so policies share their noise."""
+        return [
+            (
+                decoding,
+                {
+                    "policy": policy, "prompts": self.problems[decoding.benchmark], "sampling": sampling,
+                    "template": self.config.template, "seed": derive_seed(self.config.seed, f"evaluate {decoding.key}"),
+                    "run": self.labelled(f"{label} · {decoding.key}"),
+                },
+            )
+            for decoding, sampling in self.config.evaluate.decodings(self.config.sample)
+        ]  # fmt: skip
+
+    def evaluate(self, label: str, answers: dict[str, Ref[Rollout]]) -> dict[str, Any]:
+        """Of `evaluate`."""
+        decodings = [decoding for decoding, _ in self.config.evaluate.decodings(self.config.sample)]
         return {
-            "policy": policy, "problems": self.problems, "evaluation": self.config.evaluate,
-            "sampling": self.config.sample, "template": self.config.template,
-            "seed": derive_seed(self.config.seed, "evaluate"), "run": self.labelled(label),
+            "answers": answers, "problems": self.problems, "decodings": decodings, "run": self.labelled(label),
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stage 5: benchmark scores of a policy, with the same sampler and grader as training, and their errors."""
+"""Stage 5: benchmark scores with their errors, from answers of the same sampler, by the same grader as training."""
 
 import logging
 import math
@@ -8,82 +8,43 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import eval_math
-from artifacts import Checkpoint, Grade, Prompt, Ref, Rollout, Score
+from artifacts import Grade, Prompt, Ref, Rollout, Score
 from eval_math import metrics, rewards
 from tasks.caching import Run, stage
-from tasks.generate import Wanted, collect, generate
-from tasks.settings import Benchmark, Evaluation, Sampling, Template
+from tasks.settings import Decoding
 from tasks.verdicts import graded
 
 log = logging.getLogger(__name__)
 
 
-@stage(
-    "evaluate",
-    code=lambda _: (
-        "tasks.evaluate",
-        "tasks.verdicts",
-        "tasks.workers.sample",
-        "eval_math",
-        "eval_math.metrics",
-    ),
-)
+@stage("evaluate", code=lambda _: ("tasks.evaluate", "tasks.verdicts", "eval_math", "eval_math.metrics"))
 def evaluate(
-    policy: Checkpoint,
-    problems: Mapping[str, Ref[Prompt]],
-    evaluation: Evaluation,
-    sampling: Sampling,
-    template: Template,
-    seed: int,
-    run: Run,
-    ahead: Sequence[Wanted] = (),
+    answers: Mapping[str, Ref[Rollout]], problems: Mapping[str, Ref[Prompt]], decodings: Sequence[Decoding], run: Run
 ) -> Ref[Score]:
-    """Score the policy on every benchmark; the generations and their grades stay in the store.
+    """Grade the answers to every benchmark and return its scores.
 
-    `ahead` is what the next stage wants sampled from the same policy: one engine start serves both.
-
-    Raises:
-        ChildFailed: an engine failed; finished shards are kept.
+    `answers` has one table per `Decoding.key`, `problems` one per benchmark. Answers and grades stay in the store.
     """
     store = run.workspace.store
-    modes = [(bench, mode) for bench in evaluation.benchmarks for mode in _modes(bench, evaluation, sampling)]
-    wanted = [
-        Wanted(problems[bench.name], settings, seed, run.workdir / f"{i:02d}-{mode}")
-        for i, (bench, (mode, settings)) in enumerate(modes)
-    ]
-    generate(policy, [*wanted, *ahead], template, run)
     scores: list[Score] = []
-    kept: dict[str, dict[str, Ref[Any]]] = {}
-    for (bench, (mode, _)), item in zip(modes, wanted, strict=True):
-        rollouts = collect(item, policy, template, run)
-        results = _Results(num_problems=item.prompts.rows, num_samples=item.sampling.samples_per_prompt)
-        with store.writer(Grade, parents=[rollouts.digest, item.prompts.digest]) as writer:
-            writer.write_many(results.collect(_judge(rollouts, item.prompts, bench.name, run)))
-        kept[f"{bench.name}/{mode}"] = {"rollouts": rollouts, "grades": writer.ref}
-        scores += _scores(bench.name, mode, results)
-    parents = [policy.digest, *(ref.digest for pair in kept.values() for ref in pair.values())]
-    with store.writer(Score, parents=parents, producer={"evaluation": evaluation.model_dump(mode="json")}) as writer:
+    kept: dict[str, dict[str, Any]] = {}
+    parents: list[str] = []
+    for decoding in decodings:
+        rollouts, prompts = answers[decoding.key], problems[decoding.benchmark]
+        results = _Results(num_problems=prompts.rows, num_samples=decoding.samples)
+        with store.writer(Grade, parents=[rollouts.digest, prompts.digest], allow_empty=True) as writer:
+            writer.write_many(results.collect(_judge(rollouts, prompts, decoding.benchmark, run)))
+        kept[decoding.key] = {"rollouts": rollouts.to_json(), "grades": writer.ref.to_json()}
+        parents += [rollouts.digest, writer.ref.digest]
+        scores += _scores(decoding, results)
+    with store.writer(Score, parents=parents, producer={"decodings": [d.model_dump() for d in decodings]}) as writer:
         writer.write_many(scores)
-        generations = {name: {kind: ref.to_json() for kind, ref in pair.items()} for name, pair in kept.items()}
-        writer.summary.update({"generations": generations})
+        writer.summary.update({"generations": kept})
     for score in scores:
         if score.metric == "greedy" or score.metric.startswith("mean@"):
             error = f" ± {100 * score.standard_error:.1f}" if score.standard_error is not None else ""
             log.info("%s · %s %s %.1f%%%s", run.label, score.benchmark, score.metric, 100 * score.value, error)
     return writer.ref
-
-
-def _modes(bench: Benchmark, evaluation: Evaluation, sampling: Sampling) -> Iterator[tuple[str, Sampling]]:
-    """The decodings of one benchmark. A problem that does not fit the context is counted as not solved."""
-    common = {"overlong_prompts": "drop", "max_tokens": evaluation.max_tokens or sampling.max_tokens}
-    if bench.greedy:
-        yield (
-            "greedy",
-            sampling.model_copy(update={**common, "samples_per_prompt": 1, "temperature": 0.0, "top_p": 1.0}),
-        )
-    if bench.samples:
-        update = {"samples_per_prompt": bench.samples, "temperature": bench.temperature, "top_p": bench.top_p}
-        yield "sampled", sampling.model_copy(update={**common, **update})
 
 
 def _judge(rollouts: Ref[Rollout], prompts: Ref[Prompt], benchmark: str, run: Run) -> Iterator[tuple[Rollout, Grade]]:
@@ -139,31 +100,36 @@ class _Results:
         return [*self.answers.values(), *untried]
 
 
-def _scores(benchmark: str, mode: str, results: _Results) -> Iterator[Score]:
+def _scores(decoding: Decoding, results: _Results) -> Iterator[Score]:
     verdicts, n = results.all_verdicts(), results.num_samples
 
     def row(metric: str, value: float, error: float = math.nan) -> Score:
         return Score(
-            benchmark=benchmark, metric=metric, value=value,
+            benchmark=decoding.benchmark,
+            metric=metric,
+            value=value,
             standard_error=None if math.isnan(error) else error,
-            num_problems=results.num_problems, num_samples=n,
-        )  # fmt: skip
+            num_problems=results.num_problems,
+            num_samples=n,
+        )
 
     mean = metrics.mean_at_n(verdicts)
-    suffix = "" if mode == "sampled" else "/greedy"
-    yield row("greedy" if mode == "greedy" else f"mean@{n}", mean.value, mean.standard_error)
-    if mode == "sampled":
-        k = 2
-        while k <= n:
-            passed = metrics.pass_at_k(verdicts, k)
-            yield row(f"pass@{k}", passed.value, passed.standard_error)
-            majority = metrics.maj_at_k(
-                [answers[:k] for answers in results.all_answers()], [found[:k] for found in verdicts]
-            )
-            yield row(f"maj@{k}", majority.value, majority.standard_error)
-            k *= 2
+    suffix = "/greedy" if decoding.greedy else ""
+    yield row("greedy" if decoding.greedy else f"mean@{n}", mean.value, mean.standard_error)
+    for k in _powers_of_two(n) if not decoding.greedy else ():
+        passed = metrics.pass_at_k(verdicts, k)
+        yield row(f"pass@{k}", passed.value, passed.standard_error)
+        majority = metrics.maj_at_k([found[:k] for found in results.all_answers()], [found[:k] for found in verdicts])
+        yield row(f"maj@{k}", majority.value, majority.standard_error)
     answers = max(1, sum(map(len, results.verdicts.values())))
     yield row(f"mean_tokens{suffix}", results.tokens / answers)
     yield row(f"truncated{suffix}", results.truncated / answers)
     yield row(f"no_verdict{suffix}", float(mean.num_unknown))
     yield row(f"too_long{suffix}", float(results.too_long))
+
+
+def _powers_of_two(most: int) -> Iterator[int]:
+    k = 2
+    while k <= most:
+        yield k
+        k *= 2

@@ -128,11 +128,40 @@ class Benchmark(Settings):
         return self
 
 
+class Decoding(Settings):
+    """One way in which a benchmark is answered."""
+
+    benchmark: str
+    samples: int
+    """Answers per problem."""
+    greedy: bool
+
+    @property
+    def key(self) -> str:
+        """Names it among all decodings of an evaluation."""
+        return f"{self.benchmark}/{'greedy' if self.greedy else 'sampled'}"
+
+
 class Evaluation(Settings):
     """What each checkpoint is measured on."""
 
     benchmarks: tuple[Benchmark, ...] = Field((), description="Empty: no evaluation.")
     max_tokens: int | None = Field(None, ge=1, description="Longest answer; default: as in `sample`.")
+
+    def decodings(self, sampling: Sampling) -> list[tuple[Decoding, Sampling]]:
+        """Every decoding with its sampling settings. A problem that does not fit the context is counted, not fatal."""
+        common = {"overlong_prompts": "drop", "max_tokens": self.max_tokens or sampling.max_tokens}
+        found: list[tuple[Decoding, Sampling]] = []
+        for bench in self.benchmarks:
+            if bench.greedy:
+                update = {**common, "samples_per_prompt": 1, "temperature": 0.0, "top_p": 1.0}
+                decoding = Decoding(benchmark=bench.name, samples=1, greedy=True)
+                found.append((decoding, sampling.model_copy(update=update)))
+            if bench.samples:
+                update = {"samples_per_prompt": bench.samples, "temperature": bench.temperature, "top_p": bench.top_p}
+                decoding = Decoding(benchmark=bench.name, samples=bench.samples, greedy=False)
+                found.append((decoding, sampling.model_copy(update={**common, **update})))
+        return found
 
 
 class Warmup(Settings):

@@ -22,6 +22,9 @@ NUM_HELDOUT = 500
 HELDOUT_PART = 8
 """One question in so many is kept for the held-out set, whatever the seed."""
 
+MAX_DRAWS = 1_000
+"""Draws without a new question after which a family counts as exhausted."""
+
 MARKER = "demo.json"
 
 
@@ -97,9 +100,12 @@ def _distinct(rng: Random, *, heldout: bool) -> Iterator[Problem]:
     """Problems of one side of the split without end, families in turn, no question twice."""
     seen: set[str] = set()
     for family in cycle(FAMILIES):
-        problem = draw(rng, family)
-        while is_heldout(problem.question) != heldout or problem.question in seen:
+        for _ in range(MAX_DRAWS):
             problem = draw(rng, family)
+            if is_heldout(problem.question) == heldout and problem.question not in seen:
+                break
+        else:
+            raise ValueError(f"the family {family!r} has no more than {len(seen) // len(FAMILIES)} questions")
         seen.add(problem.question)
         yield problem
 

@@ -89,11 +89,12 @@ def _chain(rng: Random) -> Drawn:
 
 
 def _bracket(rng: Random) -> Drawn:
-    """(a + b) * c - d."""
-    total, c = rng.randint(4, 9), rng.randint(2, 5)
-    a, d = rng.randint(1, total - 1), rng.randint(1, 8)
-    lines, answer = _work(a, ("+", total - a), ("*", c), ("-", d))
-    return Drawn({"a": a, "b": total - a, "c": c, "d": d}, lines, answer)
+    """(a + b) * c + d or (a + b) * c - d."""
+    total, c = rng.randint(3, 9), rng.randint(2, 5)
+    a, sign = rng.randint(1, total - 1), rng.choice("+-")
+    d = rng.randint(1, 9 if sign == "+" else min(9, total * c - 1))
+    lines, answer = _work(a, ("+", total - a), ("*", c), (sign, d))
+    return Drawn({"a": a, "b": total - a, "c": c, "sign": sign, "d": d}, lines, answer)
 
 
 def _equation(rng: Random) -> Drawn:
@@ -163,7 +164,7 @@ FAMILIES = {
     "sum": Family("What is {a} + {b}?", 0.5, _sum),
     "difference": Family("What is {a} - {b}?", 0.5, _difference),
     "chain": Family("Compute {expression}.", 0.5, _chain),
-    "bracket": Family("Compute ({a} + {b}) * {c} - {d}.", 0.5, _bracket),
+    "bracket": Family("Compute ({a} + {b}) * {c} {sign} {d}.", 0.5, _bracket),
     "equation": Family("Solve {a}{x} {sign} {b} = {c}.", 0.5, _equation),
     "remainder": Family("{name} puts {a} {item} in bags of {b}. How many are left over?", 0.5, _remainder),
     "give": Family("{name} buys {a} bags of {b} {item} and gives {c} away. How many are left?", 0.5, _give),
