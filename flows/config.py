@@ -38,19 +38,21 @@ class RunConfig(Settings):
     """A campaign: N iterations of one recipe from one base model."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="Names the campaign in Prefect and MLflow.")
-    seed: int = Field(0, ge=0, description="Of everything random: prompts, answers, pairs, order of rows.")
-    iterations: int = Field(1, ge=0, description="Raising it later reuses the iterations that are done.")
+    seed: int = Field(default=0, ge=0, description="Of everything random: prompts, answers, pairs, order of rows.")
+    iterations: int = Field(default=1, ge=0, description="Raising it later reuses the iterations that are done.")
     model: str = Field(description="Folder or hub name of the base model.")
-    revision: str | None = Field(None, description="Commit of the hub model; pin it for repeatable runs.")
+    revision: str | None = Field(default=None, description="Commit of the hub model; pin it for repeatable runs.")
     prompts: Source
     template: Template = Template()
-    warmup: Warmup | None = Field(None, description="Supervised fine-tuning before the first iteration.")
+    warmup: Warmup | None = Field(default=None, description="Supervised fine-tuning before the first iteration.")
     sample: Sampling = Sampling()
     grade: Grading = Grading()
     pair: Pairing = Pairing()
-    objective: dict[str, Any] = Field({"name": "dpo"}, description="Name of the algorithm and its hyperparameters.")
+    objective: dict[str, Any] = Field(
+        default={"name": "dpo"}, description="Name of the algorithm and its hyperparameters."
+    )
     reference: Literal["previous", "initial"] = Field(
-        "previous", description="Frozen policy of DPO: the iteration's start, or the first iteration's."
+        default="previous", description="Frozen policy of DPO: the iteration's start, or the first iteration's."
     )
     train: Training = Training()
     evaluate: Evaluation = Evaluation()

@@ -172,5 +172,5 @@ def hardware(steps: Steps) -> str:
     except ValueError as error:
         return f"devices: {error}"
     where = f"GPUs {', '.join(map(str, gpus))}" if gpus else "the CPU (no GPU found)"
-    zero = machine.deepspeed.stem
-    return f"runs on {where}: {engines} sampling engine(s), {devices.train_processes(machine)} training process(es), {zero}"
+    processes = devices.train_processes(machine)
+    return f"runs on {where}: {engines} sampling engine(s), {processes} training process(es), {machine.deepspeed.stem}"

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 
 
 def plot_accuracy(campaigns: dict[str, dict[str, Any]], path: Path) -> None:
-    """Accuracy by iteration, one panel per benchmark, one line per campaign and decoding, bars of one standard error."""
+    """Accuracy by iteration: a panel per benchmark, a line per campaign and decoding, bars of one standard error."""
     lines: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
     for name, facts in campaigns.items():
         for row in facts["iterations"]:

@@ -91,7 +91,9 @@ class _Results:
         """One list per problem; a problem that was not tried counts as not solved."""
         untried: list[list[bool | None]] = [[False] * self.num_samples] * self.too_long
         # One missing verdict leaves a problem without a fair share of right answers: it is set aside whole.
-        fair = [[None] * len(found) if None in found else found for found in self.verdicts.values()]
+        fair: list[list[bool | None]] = [
+            [None for _ in found] if None in found else found for found in self.verdicts.values()
+        ]
         return [*fair, *untried]
 
     def all_answers(self) -> list[list[str | None]]:

@@ -20,16 +20,16 @@ class Settings(BaseModel):
 class Source(Settings):
     """Where rows with a question come from: a local file or a dataset on the hub."""
 
-    path: Path | None = Field(None, description="A .jsonl or .parquet file; $ODR_HOME is expanded.")
-    dataset: str | None = Field(None, description="Dataset name on the hub; {iteration} counts from 1.")
-    subset: str | None = Field(None, description="Configuration name of the hub dataset.")
-    split: str = Field("train", description="Split of the hub dataset.")
-    revision: str | None = Field(None, description="Commit of the hub dataset; pin it for repeatable runs.")
-    question: str = Field("question", description="Column with the problem.")
-    answer: str = Field("answer", description="Column with the reference answer: text, number or a list.")
-    solution: str | None = Field(None, description="Column with a worked solution (needed by a warm-up).")
+    path: Path | None = Field(default=None, description="A .jsonl or .parquet file; $ODR_HOME is expanded.")
+    dataset: str | None = Field(default=None, description="Dataset name on the hub; {iteration} counts from 1.")
+    subset: str | None = Field(default=None, description="Configuration name of the hub dataset.")
+    split: str = Field(default="train", description="Split of the hub dataset.")
+    revision: str | None = Field(default=None, description="Commit of the hub dataset; pin it for repeatable runs.")
+    question: str = Field(default="question", description="Column with the problem.")
+    answer: str = Field(default="answer", description="Column with the reference answer: text, number or a list.")
+    solution: str | None = Field(default=None, description="Column with a worked solution (needed by a warm-up).")
     per_iteration: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Prompts per iteration, drawn without repeats from one seeded shuffle. Default: all.",
     )
@@ -44,10 +44,12 @@ class Source(Settings):
 class Template(Settings):
     """How a question becomes the user's turn. The model's own chat template does the rest."""
 
-    system: str | None = Field(None, description="System message; null leaves it to the chat template's default.")
-    suffix: str = Field("", description="Text put after the question, e.g. how to mark the final answer.")
+    system: str | None = Field(
+        default=None, description="System message; null leaves it to the chat template's default."
+    )
+    suffix: str = Field(default="", description="Text put after the question, e.g. how to mark the final answer.")
     stop: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="More tokens that end a turn; the tokenizer's and the model's own are always included.",
     )
 
@@ -55,71 +57,85 @@ class Template(Settings):
 class Sampling(Settings):
     """K answers per prompt."""
 
-    engine: Literal["vllm", "transformers"] = Field("vllm", description="`transformers` where vLLM cannot run: slow.")
-    samples_per_prompt: int = Field(8, ge=1, description="K. Pairs need at least 2.")
-    temperature: float = Field(1.0, ge=0.0, description="0 is greedy decoding.")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="Nucleus; 1 keeps the whole distribution.")
-    max_tokens: int = Field(4096, ge=1, description="Longest answer, in tokens. A cut answer never counts as finished.")
+    engine: Literal["vllm", "transformers"] = Field(
+        default="vllm", description="`transformers` where vLLM cannot run: slow."
+    )
+    samples_per_prompt: int = Field(default=8, ge=1, description="K. Pairs need at least 2.")
+    temperature: float = Field(default=1.0, ge=0.0, description="0 is greedy decoding.")
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="Nucleus; 1 keeps the whole distribution.")
+    max_tokens: int = Field(
+        default=4096, ge=1, description="Longest answer, in tokens. A cut answer never counts as finished."
+    )
     max_model_len: int | None = Field(
-        None, ge=8, description="Prompt plus answer, in tokens. Default: what the model supports."
+        default=None, ge=8, description="Prompt plus answer, in tokens. Default: what the model supports."
     )
     overlong_prompts: Literal["error", "drop"] = Field(
-        "error", description="A prompt that fills the context: stop, or drop and count it."
+        default="error", description="A prompt that fills the context: stop, or drop and count it."
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Weights while sampling.")
-    shard_prompts: int = Field(64, ge=1, description="Prompts per shard: the unit of resuming.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Weights while sampling."
+    )
+    shard_prompts: int = Field(default=64, ge=1, description="Prompts per shard: the unit of resuming.")
 
 
 class Grading(Settings):
     """The rule that turns an answer into a reward."""
 
-    reward: str = Field("boxed_correct", description="A function of eval_math.rewards, or `module:function`.")
-    deadline: float = Field(5.0, gt=0, description="Seconds one answer may take before it counts as wrong.")
+    reward: str = Field(default="boxed_correct", description="A function of eval_math.rewards, or `module:function`.")
+    deadline: float = Field(default=5.0, gt=0, description="Seconds one answer may take before it counts as wrong.")
     shuffle: bool = Field(
-        False, description="Negative control: hand every verdict to another answer. Nothing may be learned."
+        default=False, description="Negative control: hand every verdict to another answer. Nothing may be learned."
     )
 
 
 class Pairing(Settings):
     """How graded rollouts become training rows."""
 
-    rule: Literal["max_min"] = Field("max_min", description="Best against worst by reward; ties are drawn by seed.")
-    pairs_per_prompt: int = Field(1, ge=1, description="Pairs of one prompt share no answer.")
-    accepted_per_prompt: int | None = Field(
-        1, ge=1, description="RAFT: right answers kept per prompt, drawn by seed; null keeps all."
+    rule: Literal["max_min"] = Field(
+        default="max_min", description="Best against worst by reward; ties are drawn by seed."
     )
-    drop_truncated: bool = Field(True, description="An answer cut at max_tokens is never chosen, rejected or accepted.")
+    pairs_per_prompt: int = Field(default=1, ge=1, description="Pairs of one prompt share no answer.")
+    accepted_per_prompt: int | None = Field(
+        default=1, ge=1, description="RAFT: right answers kept per prompt, drawn by seed; null keeps all."
+    )
+    drop_truncated: bool = Field(
+        default=True, description="An answer cut at max_tokens is never chosen, rejected or accepted."
+    )
 
 
 class Training(Settings):
     """One pass of optimisation over one set of rows."""
 
-    learning_rate: float = Field(5e-7, gt=0)
-    schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="After the warm-up steps, to zero.")
-    warmup_steps: int = Field(0, ge=0, description="Optimizer steps of linear increase.")
-    epochs: int = Field(1, ge=1, description="Passes over the rows; each is shuffled anew.")
-    batch_size: int = Field(128, ge=1, description="Rows (pairs or answers) per optimizer step, over all processes.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW.")
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
-    max_length: int | None = Field(
-        None, ge=8, description="Rows longer than this (prompt plus answer, tokens) are dropped and counted."
+    learning_rate: float = Field(default=5e-7, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="cosine", description="After the warm-up steps, to zero."
     )
-    dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="Weights in forward and backward.")
-    gradient_checkpointing: bool = Field(True, description="Trade a second forward pass for memory.")
-    save_steps: int = Field(100, ge=1, description="Optimizer steps between checkpoints to resume from.")
+    warmup_steps: int = Field(default=0, ge=0, description="Optimizer steps of linear increase.")
+    epochs: int = Field(default=1, ge=1, description="Passes over the rows; each is shuffled anew.")
+    batch_size: int = Field(
+        default=128, ge=1, description="Rows (pairs or answers) per optimizer step, over all processes."
+    )
+    betas: tuple[float, float] = Field(default=(0.9, 0.999), description="AdamW.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_length: int | None = Field(
+        default=None, ge=8, description="Rows longer than this (prompt plus answer, tokens) are dropped and counted."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(default="bfloat16", description="Weights in forward and backward.")
+    gradient_checkpointing: bool = Field(default=True, description="Trade a second forward pass for memory.")
+    save_steps: int = Field(default=100, ge=1, description="Optimizer steps between checkpoints to resume from.")
 
 
 class Benchmark(Settings):
     """One benchmark and how often each problem is tried."""
 
     name: str = Field(description="A benchmark of eval_math, or any file in `data_dir`.")
-    data_dir: Path | None = Field(None, description="Folder with <name>.jsonl; default: the hub.")
-    samples: int = Field(0, ge=0, description="Sampled answers per problem, for mean@n, maj@k and pass@k.")
-    temperature: float = Field(1.0, gt=0.0, description="Of the sampled answers.")
-    top_p: float = Field(1.0, gt=0.0, le=1.0)
-    greedy: bool = Field(True, description="One more answer at temperature 0.")
-    limit: int | None = Field(None, ge=1, description="Only the first problems: a smoke test, not a score.")
+    data_dir: Path | None = Field(default=None, description="Folder with <name>.jsonl; default: the hub.")
+    samples: int = Field(default=0, ge=0, description="Sampled answers per problem, for mean@n, maj@k and pass@k.")
+    temperature: float = Field(default=1.0, gt=0.0, description="Of the sampled answers.")
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    greedy: bool = Field(default=True, description="One more answer at temperature 0.")
+    limit: int | None = Field(default=None, ge=1, description="Only the first problems: a smoke test, not a score.")
 
     @model_validator(mode="after")
     def _something_to_do(self) -> "Benchmark":
@@ -145,8 +161,8 @@ class Decoding(Settings):
 class Evaluation(Settings):
     """What each checkpoint is measured on."""
 
-    benchmarks: tuple[Benchmark, ...] = Field((), description="Empty: no evaluation.")
-    max_tokens: int | None = Field(None, ge=1, description="Longest answer; default: as in `sample`.")
+    benchmarks: tuple[Benchmark, ...] = Field(default=(), description="Empty: no evaluation.")
+    max_tokens: int | None = Field(default=None, ge=1, description="Longest answer; default: as in `sample`.")
 
     def decodings(self, sampling: Sampling) -> list[tuple[Decoding, Sampling]]:
         """Every decoding with its sampling settings. A problem that does not fit the context is counted, not fatal."""
@@ -177,18 +193,20 @@ Devices = Literal["auto"] | Annotated[tuple[int, ...], Field(min_length=1)]
 class Machine(Settings):
     """Where the work runs. No field of this class is part of a cache key."""
 
-    devices: Devices = Field("auto", description="GPU indices, or auto: all visible ones, else the CPU.")
-    tensor_parallel: int = Field(1, ge=1, description="GPUs per sampling engine.")
-    cpu_engines: int = Field(1, ge=1, description="Sampling engines when there is no GPU.")
-    train_processes: int | None = Field(None, ge=1, description="Default: one per GPU, or 1 on the CPU.")
-    threads: int = Field(1, ge=1, description="CPU threads per child process; processes x threads <= cores.")
-    deepspeed: Path = Field(Path("configs/deepspeed/zero0.json"), description="ZeRO stage and offloading.")
+    devices: Devices = Field(default="auto", description="GPU indices, or auto: all visible ones, else the CPU.")
+    tensor_parallel: int = Field(default=1, ge=1, description="GPUs per sampling engine.")
+    cpu_engines: int = Field(default=1, ge=1, description="Sampling engines when there is no GPU.")
+    train_processes: int | None = Field(default=None, ge=1, description="Default: one per GPU, or 1 on the CPU.")
+    threads: int = Field(default=1, ge=1, description="CPU threads per child process; processes x threads <= cores.")
+    deepspeed: Path = Field(default=Path("configs/deepspeed/zero0.json"), description="ZeRO stage and offloading.")
     launcher: Literal["auto", "direct", "torchrun", "deepspeed"] = Field(
-        "auto", description="auto: direct for one process, torchrun for several; deepspeed with a hostfile."
+        default="auto", description="auto: direct for one process, torchrun for several; deepspeed with a hostfile."
     )
-    hostfile: Path | None = Field(None, description="DeepSpeed hostfile for several nodes.")
-    micro_batch: int = Field(8, ge=1, description="Rows per process per forward pass.")
-    max_num_seqs: int = Field(256, ge=1, description="Answers in flight per sampling engine.")
-    gpu_memory: float = Field(0.9, gt=0, le=1.0, description="Share of GPU memory the sampling engine may take.")
-    kv_cache_gib: int = Field(1, ge=1, description="Key-value cache of a sampling engine on the CPU, GiB.")
-    grade_workers: int | None = Field(None, ge=0, description="Grading processes; default: one per core.")
+    hostfile: Path | None = Field(default=None, description="DeepSpeed hostfile for several nodes.")
+    micro_batch: int = Field(default=8, ge=1, description="Rows per process per forward pass.")
+    max_num_seqs: int = Field(default=256, ge=1, description="Answers in flight per sampling engine.")
+    gpu_memory: float = Field(
+        default=0.9, gt=0, le=1.0, description="Share of GPU memory the sampling engine may take."
+    )
+    kv_cache_gib: int = Field(default=1, ge=1, description="Key-value cache of a sampling engine on the CPU, GiB.")
+    grade_workers: int | None = Field(default=None, ge=0, description="Grading processes; default: one per core.")

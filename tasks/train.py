@@ -79,7 +79,10 @@ def train(
     if final.exists():
         shutil.rmtree(final)  # a refreshed or damaged result makes room for the new one
     checkpoint = checkpoints.commit(job.output, final, lineage)
-    log.info("%s · train: %d rows, %d steps -> %s", run.label, rows.rows, facts["steps"], final)
+    log.info(
+        "%s · train: %d rows (dropped: %s), %d steps -> %s",
+        run.label, facts["rows"], facts["dropped"], facts["steps"], final,
+    )  # fmt: skip
     return checkpoint
 
 

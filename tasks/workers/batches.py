@@ -9,6 +9,7 @@ Shapes: N sequences (2 per pair), L tokens of the longest sequence, T positions 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -88,6 +89,12 @@ class Sequences:
         """Number of rows."""
         return len(self.prompts) // self.per_row
 
+    def take(self, rows: list[int]) -> "Sequences":
+        """These rows only, in this order."""
+        chosen = [i for row in rows for i in self.of_row(row)]
+        parts = ([part[i] for i in chosen] for part in (self.prompts, self.completions, self.sampler_logprobs))
+        return Sequences(*parts, self.per_row)
+
     def of_row(self, row: int) -> range:
         """Indices of the sequences of one row."""
         return range(row * self.per_row, (row + 1) * self.per_row)
@@ -107,7 +114,7 @@ def _arrays(table: pa.Table, column: str) -> list[np.ndarray]:
     for chunk in chunks:
         values = chunk.values.to_numpy(zero_copy_only=False)
         offsets = chunk.offsets.to_numpy()
-        arrays += [values[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        arrays += [values[a:b] for a, b in pairwise(offsets)]
     return arrays
 
 

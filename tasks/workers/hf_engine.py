@@ -5,10 +5,11 @@ Every answer draws from its own seeded generator, so a row does not depend on wh
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from tasks.workers.engines import Ask, Completion
 from tasks.workers.jobs import SampleJob
@@ -23,9 +24,9 @@ class TransformersEngine:
         self.tokenizer = load_tokenizer(job.model)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = sampling.dtype if sampling.dtype == "auto" else getattr(torch, sampling.dtype)
-        model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, trust_remote_code=False)
         self._model = model.eval().to(self._device)
-        self.generation = self._model.generation_config
+        self.generation: GenerationConfig | None = self._model.generation_config
         self.max_model_len = sampling.max_model_len or int(
             AutoConfig.from_pretrained(job.model).max_position_embeddings
         )

@@ -56,7 +56,8 @@ def reference_logprobs(job: TrainJob, sequences: Sequences, pad_id: int, device:
     """One [T] array per sequence, under the reference policy; each process scores its share of the rows."""
     rank, world = dist.get_rank(), dist.get_world_size()
     dtype = getattr(torch, job.training.dtype)
-    model = AutoModelForCausalLM.from_pretrained(job.reference, dtype=dtype, trust_remote_code=False)
+    assert job.reference is not None
+    model: Any = AutoModelForCausalLM.from_pretrained(job.reference, dtype=dtype, trust_remote_code=False)
     model = model.eval().to(device)
     mine = list(range(rank, len(sequences), world))
     scored = dict(score(model, sequences, mine, job.machine.micro_batch, pad_id))
@@ -137,7 +138,7 @@ def train(job: TrainJob) -> None:
     pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)  # type: ignore[arg-type]
     store = Store(job.store)
     rows = Ref.from_json(job.rows)
-    sequences = Sequences.of(store.table(rows))
+    sequences, dropped = short_enough(Sequences.of(store.table(rows)), job.training.max_length)
     reference = reference_logprobs(job, sequences, pad_id, device) if job.reference else None
     lengths = [sequences.completion_tokens(row) for row in range(len(sequences))]
     steps = plan(
@@ -165,10 +166,23 @@ def train(job: TrainJob) -> None:
     resume = _resume_point(job.checkpoints, processes)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     facts = _engine_facts(trainer.model_wrapped, processes, steps.num_steps, trainer.state.global_step)
+    facts |= {"rows": len(sequences), "dropped": {"longer than max_length": dropped}}
     trainer.save_model(str(job.output))
     if rank == 0:
         _finish(job, facts)
     dist.barrier()
+
+
+def short_enough(sequences: Sequences, max_length: int | None) -> tuple[Sequences, int]:
+    """Keep the rows whose longest sequence fits; return them and how many were dropped.
+
+    Raises:
+        BadInput: no row fits.
+    """
+    kept = [row for row in range(len(sequences)) if max_length is None or sequences.longest(row) <= max_length]
+    if not kept:
+        raise BadInput(f"all {len(sequences)} rows are longer than train.max_length={max_length}", "raise it")
+    return (sequences if len(kept) == len(sequences) else sequences.take(kept)), len(sequences) - len(kept)
 
 
 def _resume_point(folder: Path, processes: int) -> Path | None:

@@ -46,6 +46,8 @@ class ObjectiveTrainer(Trainer):
         self.loss_is_scaled_for_ga = True
         self.sums: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         """Metric -> (sum, count) of the current optimizer step on this process."""
+        self.largest_gap = 0.0
+        """Largest |log-prob difference| between sampler and trainer on one token, in the first step; nats."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)  # type: ignore[arg-type]
@@ -81,6 +83,7 @@ class ObjectiveTrainer(Trainer):
         if self.state.global_step == 0 and sampler_NT.any():
             gap_NT = (logprobs_NT - sampler_NT).abs() * mask_NT
             self._add("sampler_gap_mean", gap_NT.sum().item(), mask_NT.sum().item())
+            self.largest_gap = max(self.largest_gap, gap_NT.max().item())
 
     def _add(self, name: str, total: float, count: float) -> None:
         old = self.sums[name]
@@ -90,11 +93,16 @@ class ObjectiveTrainer(Trainer):
         """Return the step's averages over all processes and start the next step."""
         names = sorted(self.sums)
         totals = torch.tensor([self.sums[name] for name in names], dtype=torch.float64, device=self.args.device)
+        largest = torch.tensor(self.largest_gap, device=self.args.device)
         if dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(totals)
+            dist.all_reduce(largest, op=dist.ReduceOp.MAX)
         self.sums.clear()
         # A count of 0 marks a quantity that is already normalised over the step.
-        return {name: (s / n if n else s) for name, (s, n) in zip(names, totals.tolist(), strict=True)}
+        metrics = {name: (s / n if n else s) for name, (s, n) in zip(names, totals.tolist(), strict=True)}
+        if "sampler_gap_mean" in metrics:
+            metrics["sampler_gap_max"] = largest.item()
+        return metrics
 
 
 class StepReport(TrainerCallback):
@@ -106,7 +114,7 @@ class StepReport(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report loss, metrics, learning rate and gradient norm."""
         metrics = self._trainer.drain()
-        engine = self._trainer.model_wrapped
+        engine: Any = self._trainer.model_wrapped
         norm = engine.get_global_grad_norm() if hasattr(engine, "get_global_grad_norm") else None
         if norm is not None:
             metrics["grad_norm"] = float(norm)

@@ -49,13 +49,13 @@ class VllmEngine:
         except OSError:
             self.generation = None
 
-    def _start(self, job: SampleJob, dtype: str, max_model_len: int | None) -> Any:
+    def _start(self, job: SampleJob, dtype: Any, max_model_len: int | None) -> Any:
         from vllm.platforms import current_platform
 
         machine = job.machine
         if current_platform.is_cpu():
             # On the CPU the "GPU" share is of the host's memory and must be free; the cache has its own knob.
-            device = {
+            device: dict[str, Any] = {
                 "enforce_eager": True,
                 "gpu_memory_utilization": 0.1,
                 "max_num_batched_tokens": CPU_BATCHED_TOKENS,

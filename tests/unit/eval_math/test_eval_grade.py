@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import sys
 import threading
 import time
 from collections import Counter
@@ -212,12 +213,22 @@ def test_the_same_verdict_comes_from_other_threads() -> None:
 
 
 def test_a_defect_in_the_grader_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = __import__("sys").modules[grade_function.__module__]
+    module = sys.modules[grade_function.__module__]
     monkeypatch.setattr(module, "compare", lambda *_: 1 / 0)
 
     found = grade(boxed("x+1"), "y", REWARD)
 
     assert (found.correct, found.reason) == (None, Reason.GRADER_CRASHED)
+
+
+def test_an_answer_that_takes_too_long_is_wrong_and_its_gold_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[grade_function.__module__], "IN_PROCESS_SECONDS", 0.05)
+    gold = ",".join(rf"x+\sqrt{{{i}}}" for i in range(2, 80))
+    answer = ",".join(rf"x+\sqrt{{{i}}}" for i in range(79, 1, -1))
+
+    found = grade(boxed(answer), gold, REWARD)
+
+    assert (found.correct, found.reason) == (False, Reason.TIMEOUT)
 
 
 def test_tolerance_belongs_to_the_policy() -> None:

@@ -174,6 +174,17 @@ def test_identical_answers_to_one_gold_are_graded_once(monkeypatch: pytest.Monke
     assert answers == [str(i % 2) for i in range(10)]
 
 
+def test_nothing_is_kept_of_rows_that_were_yielded() -> None:
+    run = pool._Run(iter(rows(3000)), REWARD, processes.Processes(2, REWARD, 5.0))
+
+    assert sum(1 for _ in run.grades()) == 3000
+
+    assert not run.ready
+    assert not run.waiting
+    assert not run.running
+    assert not run.keys
+
+
 def test_progress_counts_rows() -> None:
     seen: list[int] = []
 

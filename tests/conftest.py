@@ -1,0 +1,111 @@
+"""What every test may use: a quiet environment, an empty data root, a tiny random model and its tokenizer."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Read when the libraries are imported, so they must be set before any test module is. A user's setting wins.
+_ENVIRONMENT = {
+    "PREFECT_HOME": tempfile.mkdtemp(prefix="odr-prefect-"),
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_CLI_PROMPT": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "OMP_NUM_THREADS": "1",
+}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import pytest  # noqa: E402
+
+from artifacts import Checkpoint, checkpoints  # noqa: E402
+from tasks.caching import Run  # noqa: E402
+from tasks.settings import Machine  # noqa: E402
+from tasks.workspace import Workspace  # noqa: E402
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """An empty data root, also found through $ODR_HOME."""
+    root = tmp_path / "odr"
+    monkeypatch.setenv("ODR_HOME", str(root))
+    return Workspace(root)
+
+
+@pytest.fixture
+def run(workspace: Workspace, tmp_path: Path) -> Run:
+    """Where a stage's `.fn` runs when no server is wanted; grading stays in this process."""
+    workdir = tmp_path / "workdir"
+    workdir.mkdir()
+    return Run(workspace, Machine(grade_workers=0), "test", label="iteration 1", workdir=workdir)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """The demo's tokenizer: ChatML, digits are single tokens."""
+    from flows.demo.tokenizer import build_tokenizer
+
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer):
+    """A random Qwen2 of 30 thousand parameters in float32 whose next-token distributions are far from flat."""
+    import torch
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+        dtype=torch.float32,
+        **ids,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Qwen2ForCausalLM(config)
+    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, **ids)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, model, tokenizer) -> Path:
+    """The tiny model and its tokenizer as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("model")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def base(model_folder: Path) -> Checkpoint:
+    """The tiny model, registered."""
+    return checkpoints.register(model_folder)
+
+
+@pytest.fixture(scope="session")
+def prefect_server():
+    """One temporary Prefect server for all tests that need the real engine; flows send no heartbeats."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
