@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from artifacts import Checkpoint, Ref, Score
+from artifacts import Checkpoint, Ref, Rollout, Score
 from flows.steps import Steps
 from tasks.evaluate import evaluate
 from tasks.sample import sample, wanted_later
@@ -14,10 +14,9 @@ def benchmark(steps: Steps, label: str, policy: Checkpoint, later: list[dict[str
     `later` are arguments of coming calls of `sample` on this policy: starting an engine costs more than sharing it.
     """
     calls = steps.benchmark_samples(label, policy)
-    missing = [
-        wanted_later(**arguments)
-        for arguments in [*(arguments for _, arguments in calls), *(later or [])]
-        if sample.cached(**arguments) is None
-    ]
-    answers = {decoding.key: sample(**arguments, ahead=missing) for decoding, arguments in calls}
+    queue = [*(arguments for _, arguments in calls), *(later or [])]
+    answers: dict[str, Ref[Rollout]] = {}
+    for place, (decoding, arguments) in enumerate(calls, 1):
+        coming = [item for item in queue[place:] if sample.cached(**item) is None]
+        answers[decoding.key] = sample(**arguments, ahead=[wanted_later(**item) for item in coming])
     return evaluate(**steps.evaluate(label, answers))

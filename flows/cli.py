@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 140)
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, such as configs/demo.yaml.", show_default=False)]
 Overrides = Annotated[

@@ -15,7 +15,7 @@ def plot_accuracy(campaigns: dict[str, dict[str, Any]], path: Path) -> None:
     lines: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
     for name, facts in campaigns.items():
         for row in facts["iterations"]:
-            for score in row["scores"]:
+            for score in row["values"]:
                 metric = score["metric"]
                 if metric == "greedy" or metric.startswith("mean@"):
                     label = f"{name} {metric}" if len(campaigns) > 1 else metric

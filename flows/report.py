@@ -29,7 +29,7 @@ def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
     place.mkdir(parents=True, exist_ok=True)
     rows = []
     for result in results:
-        scores = [
+        values = [
             {name: getattr(score, name) for name in ("benchmark", "metric", "value", "standard_error", "num_problems")}
             for score in store.read(Ref.from_json(result["scores"]), Score)
         ]
@@ -39,7 +39,7 @@ def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
             if stage in result
         }
         generations = store.manifest(Ref.from_json(result["scores"])).summary["generations"]
-        rows.append({**result, "scores": scores, "summaries": summaries, "generations": generations})
+        rows.append({**result, "values": values, "summaries": summaries, "generations": generations})
     objective = config.objective["name"]
     facts = {"campaign": config.name, "objective": objective, "seed": config.seed, "iterations": rows}
     (place / RESULTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -69,7 +69,7 @@ def read(workspace: Workspace, campaign: str) -> dict[str, Any]:
 
 def headline(iteration: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float | None]]:
     """(benchmark, metric) -> (value, standard error), of one iteration of a results file."""
-    return {(s["benchmark"], s["metric"]): (s["value"], s["standard_error"]) for s in iteration["scores"]}
+    return {(s["benchmark"], s["metric"]): (s["value"], s["standard_error"]) for s in iteration["values"]}
 
 
 def verdicts(workspace: Workspace, generation: dict[str, Any]) -> dict[str, list[bool | None]]:

@@ -4,9 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+_PREFECT_HOME = tempfile.TemporaryDirectory(prefix="odr-prefect-", ignore_cleanup_errors=True)
+
 # Read when the libraries are imported, so they must be set before any test module is. A user's setting wins.
 _ENVIRONMENT = {
-    "PREFECT_HOME": tempfile.mkdtemp(prefix="odr-prefect-"),
+    "PREFECT_HOME": _PREFECT_HOME.name,
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
@@ -25,24 +27,30 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
-from artifacts import Checkpoint, checkpoints  # noqa: E402
-from tasks.caching import Run  # noqa: E402
-from tasks.settings import Machine  # noqa: E402
-from tasks.workspace import Workspace  # noqa: E402
+settings.register_profile("odr", deadline=None, derandomize="CI" in os.environ)  # shared cores make deadlines lie
+settings.load_profile("odr")
+
+# Everything else is imported where it is needed: torch and Prefect cost seconds that most tests need not pay.
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An empty data root, also found through $ODR_HOME."""
+    from tasks.workspace import Workspace
+
     root = tmp_path / "odr"
     monkeypatch.setenv("ODR_HOME", str(root))
     return Workspace(root)
 
 
 @pytest.fixture
-def run(workspace: Workspace, tmp_path: Path) -> Run:
+def run(workspace, tmp_path: Path):
     """Where a stage's `.fn` runs when no server is wanted; grading stays in this process."""
+    from tasks.caching import Run
+    from tasks.settings import Machine
+
     workdir = tmp_path / "workdir"
     workdir.mkdir()
     return Run(workspace, Machine(grade_workers=0), "test", label="iteration 1", workdir=workdir)
@@ -93,8 +101,10 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, model, tokenizer) -> 
 
 
 @pytest.fixture(scope="session")
-def base(model_folder: Path) -> Checkpoint:
+def base(model_folder: Path):
     """The tiny model, registered."""
+    from artifacts import checkpoints
+
     return checkpoints.register(model_folder)
 
 

@@ -3,20 +3,19 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
+from flows.demo.families import FAMILIES
 from flows.demo.model import build_model
-from flows.demo.problems import FAMILIES, Problem, draw
+from flows.demo.problems import Problem, draw
 from flows.demo.tokenizer import build_tokenizer
 
-VERSION = 1
-"""Raise it whenever the generator would write something else, so that old folders are built anew."""
-
-NUM_WARMUP = 12_000
+NUM_WARMUP = 14_400
 NUM_TRAIN = 4_000
 NUM_HELDOUT = 500
 HELDOUT_PART = 8
@@ -44,23 +43,22 @@ class DemoFiles:
 
 def build(folder: Path, seed: int = 0) -> DemoFiles:
     """Make `folder` hold the demo's files for `seed`; one that already does is left untouched."""
-    files = DemoFiles(
-        folder / "model", folder / "warmup.jsonl", folder / "train.jsonl", folder / "heldout.jsonl"
-    )
-    marker = json.dumps({"generator": VERSION, "seed": seed})
+    files = DemoFiles(folder / "model", folder / "warmup.jsonl", folder / "train.jsonl", folder / "heldout.jsonl")
+    marker = json.dumps({"generator": _generator_digest(), "seed": seed})
     found = folder / MARKER
     if found.is_file() and found.read_text() == marker:
         return files
     if folder.exists() and any(folder.iterdir()) and not found.is_file():
         raise ValueError(f"{folder} holds files that are not the demo's; name an empty or a new folder")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    _write_model(unfinished / files.model.name, seed)
-    _write_problems(unfinished, files, seed)
-    (unfinished / MARKER).write_text(marker)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        unfinished = Path(scratch) / folder.name
+        unfinished.mkdir()
+        _write_model(unfinished / files.model.name, seed)
+        _write_problems(unfinished, files, seed)
+        (unfinished / MARKER).write_text(marker)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
     return files
 
 
@@ -74,6 +72,12 @@ def is_heldout(question: str) -> bool:
     return int(question_digest(question)[:8], 16) % HELDOUT_PART == 0
 
 
+def _generator_digest() -> str:
+    """The sha256 of this package's sources: a changed generator builds its folders anew."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
 def _write_model(folder: Path, seed: int) -> None:
     tokenizer = build_tokenizer()
     build_model(tokenizer, seed).save_pretrained(folder)
@@ -81,19 +85,17 @@ def _write_model(folder: Path, seed: int) -> None:
 
 
 def _write_problems(folder: Path, files: DemoFiles, seed: int) -> None:
-    exam = islice(_distinct(Random("heldout"), heldout=True), NUM_HELDOUT)
-    _write_rows(
-        folder / files.heldout.name, ({"question": p.question, "answer": str(p.answer)} for p in exam)
-    )
     rng = Random(f"train {seed}")
-    problems = _distinct(rng, heldout=False)
-    warmup = (
-        {"question": p.question, "solution": _solution(rng, p), "answer": str(p.answer)}
-        for p in islice(problems, NUM_WARMUP)
-    )
+    usable = _distinct(rng, heldout=False)
+    warmup = ({**_row(problem), "solution": _solution(rng, problem)} for problem in islice(usable, NUM_WARMUP))
     _write_rows(folder / files.warmup.name, warmup)
-    train = ({"question": p.question, "answer": str(p.answer)} for p in islice(problems, NUM_TRAIN))
-    _write_rows(folder / files.train.name, train)
+    _write_rows(folder / files.train.name, map(_row, islice(usable, NUM_TRAIN)))
+    exam = _distinct(Random("heldout"), heldout=True)
+    _write_rows(folder / files.heldout.name, map(_row, islice(exam, NUM_HELDOUT)))
+
+
+def _row(problem: Problem) -> dict[str, str]:
+    return {"question": problem.question, "answer": str(problem.answer)}
 
 
 def _distinct(rng: Random, *, heldout: bool) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ falls back to bytes.
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from flows.demo.problems import FAMILIES, ITEMS, NAMES
+from flows.demo.families import FAMILIES, ITEMS, NAMES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

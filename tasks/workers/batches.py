@@ -92,8 +92,10 @@ class Sequences:
     def take(self, rows: list[int]) -> "Sequences":
         """These rows only, in this order."""
         chosen = [i for row in rows for i in self.of_row(row)]
-        parts = ([part[i] for i in chosen] for part in (self.prompts, self.completions, self.sampler_logprobs))
-        return Sequences(*parts, self.per_row)
+        prompts, completions, logprobs = (
+            [part[i] for i in chosen] for part in (self.prompts, self.completions, self.sampler_logprobs)
+        )
+        return Sequences(prompts, completions, logprobs, self.per_row)
 
     def of_row(self, row: int) -> range:
         """Indices of the sequences of one row."""

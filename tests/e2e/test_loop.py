@@ -1,0 +1,239 @@
+"""The whole loop with real parts: vLLM, DeepSpeed, Prefect and MLflow, on a shrunken demo."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts import Accepted, Grade, Pair, Ref, Rollout, Store, read_part
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "iterations=1",
+    "prompts.per_iteration=96",
+    "warmup.demonstrations.per_iteration=3000",
+    "warmup.train.warmup_steps=10",
+    "train.batch_size=8",
+    "train.save_steps=2",
+    "evaluate.benchmarks.0.samples=2",
+    "evaluate.benchmarks.0.limit=40",
+]
+
+
+def odr(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments], env=environment(home), capture_output=True, text=True
+    )
+
+
+def environment(home: Path) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    return {**clean, "ODR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def results(home: Path, name: str = "demo") -> dict[str, Any]:
+    return json.loads((home / "campaigns" / name / "results.json").read_text())
+
+
+def stages(found: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    return [(s["label"], s["stage"], s["cached"]) for row in found["iterations"] for s in row["stages"]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root in which the small campaign has run once."""
+    root = tmp_path_factory.mktemp("odr")
+    done = odr(root, "demo", *SMALL)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return root
+
+
+def test_every_stage_ran_and_left_an_artifact_that_verifies(home: Path) -> None:
+    found = results(home)
+    store = Store(home / "store")
+
+    ran = stages(found)
+
+    assert [stage for label, stage, _ in ran if label == "iteration 1"] == [
+        "sample", "grade", "pair", "train", "evaluate",
+    ]  # fmt: skip
+    assert not any(cached for _, _, cached in ran)
+    for row in found["iterations"]:
+        store.verify(Ref.from_json(row["scores"]))
+        assert (Path(row["policy"]["path"]) / "model.safetensors").exists()
+
+
+def test_training_tokens_are_the_sampled_tokens(home: Path) -> None:
+    store = Store(home / "store")
+    row = results(home)["iterations"][1]
+    pairs = list(store.read(Ref.from_json(row["rows"]), Pair))
+    grades = Ref.from_json(row["grades"])
+    rollouts_digest, _ = store.manifest(grades).parents
+    (manifest,) = (home / "store" / "rollouts").glob(f"*/{rollouts_digest}*/manifest.json")
+    sampled: dict[tuple[str, int], Rollout] = {}
+    for part in sorted(manifest.parent.glob("*.parquet")):
+        sampled |= {(r.prompt_id, r.sample_index): r for r in read_part(part, Rollout)}
+    verdicts = {(g.prompt_id, g.sample_index): g.correct for g in store.read(grades, Grade)}
+
+    assert pairs
+    for pair in pairs:
+        chosen = sampled[pair.prompt_id, pair.chosen_index]
+        rejected = sampled[pair.prompt_id, pair.rejected_index]
+        assert (pair.prompt_ids, pair.chosen_ids) == (chosen.prompt_ids, chosen.completion_ids)
+        assert pair.rejected_ids == rejected.completion_ids
+        assert verdicts[pair.prompt_id, pair.chosen_index] is True
+        assert verdicts[pair.prompt_id, pair.rejected_index] is False
+        assert chosen.finish_reason == rejected.finish_reason == "stop"
+
+
+def test_deepspeed_really_ran_and_the_sampler_agrees_with_the_trainer(home: Path) -> None:
+    policy = Path(results(home)["iterations"][1]["policy"]["path"])
+
+    facts = json.loads((policy / "odr-checkpoint.json").read_text())["facts"]
+    first = json.loads((policy / "training.jsonl").read_text().splitlines()[0])
+
+    assert facts["zero_stage"] == 0
+    assert facts["processes"] == 1
+    assert first["loss"] == pytest.approx(0.6931, abs=1e-3)  # policy == reference before the first update
+    assert first["sampler_gap_max"] < 1e-4
+    assert (policy / "README.md").exists()
+    assert (policy / "chat_template.jinja").exists()
+
+
+def test_mlflow_has_the_campaign_the_iteration_and_no_point_twice(home: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("online-dpo-r1")
+    runs = {run.data.tags["kind"]: run for run in client.search_runs([experiment.experiment_id])}
+
+    steps = [m.step for m in client.get_metric_history(runs["iteration"].info.run_id, "train/loss")]
+
+    assert runs["iteration"].data.tags["mlflow.parentRunId"] == runs["campaign"].info.run_id
+    assert runs["campaign"].data.params["train.batch_size"] == "8"
+    assert steps == list(range(1, len(steps) + 1))
+    assert {m.step for m in client.get_metric_history(runs["campaign"].info.run_id, "eval/heldout/greedy")} == {0, 1}
+    assert {d.dataset.name for d in runs["iteration"].inputs.dataset_inputs} == {"prompts", "pairs"}
+    assert "odr.checkpoint" in runs["iteration"].data.tags
+
+
+def test_a_second_run_executes_nothing(home: Path) -> None:
+    before = results(home)
+
+    done = odr(home, "demo", *SMALL)
+
+    after = results(home)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [(label, stage) for label, stage, cached in stages(after) if not cached] == []
+    assert [row["policy"]["digest"] for row in after["iterations"]] == [
+        row["policy"]["digest"] for row in before["iterations"]
+    ]
+
+
+def test_an_altered_artifact_is_computed_again_and_nothing_else(home: Path) -> None:
+    rows = Ref.from_json(results(home)["iterations"][1]["rows"])
+    (part, *_) = (home / "store" / rows.path).glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+
+    done = odr(home, "demo", *SMALL)
+
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [stage for _, stage, cached in stages(results(home)) if not cached] == ["pair"]
+    assert "cached result cannot be used" in done.stderr
+
+
+def test_a_run_killed_in_training_goes_on_from_its_checkpoint_and_ends_the_same(home: Path) -> None:
+    undisturbed = results(home)["iterations"][1]["policy"]["digest"]
+    again = [*SMALL, "name=killed", "train.save_steps=1"]  # another key, the same arithmetic
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "demo", *again], env=environment(home), stderr=subprocess.DEVNULL
+    )
+    checkpoint = wait_for_checkpoint(home, process)
+
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    orphans = wait_until_gone(checkpoint)
+    done = odr(home, "demo", *again)
+
+    found = results(home, "killed")
+    log = (checkpoint / "log.txt").read_text()
+    assert orphans == []
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [stage for label, stage, cached in stages(found) if label == "iteration 1" and not cached] == ["train"]
+    assert "resuming from" in log
+    curve = (Path(found["iterations"][1]["policy"]["path"]) / "training.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in curve] == list(range(1, len(curve) + 1))
+    assert found["iterations"][1]["policy"]["digest"] == undisturbed
+
+
+def wait_for_checkpoint(home: Path, process: subprocess.Popen[bytes]) -> Path:
+    """The working folder of the training that has just committed its first optimizer checkpoint."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None:
+        for marker in home.glob("work/train-*/checkpoints/checkpoint-*/odr-committed.json"):
+            return marker.parents[2]
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint was committed before the run ended")
+
+
+def wait_until_gone(workdir: Path) -> list[str]:
+    """Command lines that still mention the folder ten seconds later."""
+    deadline = time.monotonic() + 15
+    while True:
+        found = [line for line in command_lines() if str(workdir) in line]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def command_lines() -> list[str]:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+        except OSError:
+            continue
+    return lines
+
+
+@pytest.mark.parametrize(("stage", "processes"), [(2, 2), (3, 2)])
+def test_zero_stages_and_process_counts_train_the_same(home: Path, stage: int, processes: int) -> None:
+    reference = curve(results(home))
+
+    done = odr(
+        home, "demo", *SMALL, f"name=zero{stage}", f"machine.deepspeed=configs/deepspeed/zero{stage}.json",
+        f"machine.train_processes={processes}", "machine.micro_batch=2", f"train.save_steps={10 + stage}",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr[-4000:]
+    facts = json.loads(
+        (Path(results(home, f"zero{stage}")["iterations"][1]["policy"]["path"]) / "odr-checkpoint.json").read_text()
+    )["facts"]
+    assert (facts["zero_stage"], facts["processes"]) == (stage, processes)
+    for ours, theirs in zip(curve(results(home, f"zero{stage}")), reference, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+        assert ours["rewards/margins"] == pytest.approx(theirs["rewards/margins"], abs=1e-4)
+
+
+def curve(found: dict[str, Any]) -> list[dict[str, float]]:
+    path = Path(found["iterations"][1]["policy"]["path"]) / "training.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_raft_reads_the_same_rollouts(home: Path) -> None:
+    done = odr(home, "demo", *SMALL, "name=raft", "objective={name: raft}", "evaluate.benchmarks.0.samples=0")
+
+    found = results(home, "raft")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [s for label, s, cached in stages(found) if label == "iteration 1" and not cached] == [
+        "pair", "train", "evaluate",
+    ]  # fmt: skip
+    rows = Store(home / "store").read(Ref.from_json(found["iterations"][1]["rows"]), Accepted)
+    assert all(row.completion_ids for row in rows)

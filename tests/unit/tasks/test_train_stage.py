@@ -1,0 +1,180 @@
+"""The parent's side of training: the command for each launcher, what it keeps of a run, and its failures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from task_examples import stored
+
+from artifacts import Accepted, checkpoints
+from tasks import train as module
+from tasks.launch import ChildFailed
+from tasks.settings import Machine, Training
+from tasks.workers.jobs import TrainJob
+from tasks.workers.trainer import COMMITTED, committed_checkpoints
+
+JOB = Path("/w/job.json")
+
+
+@pytest.fixture(autouse=True)
+def no_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+
+def command(run, processes=1, **machine):
+    environment: dict[str, str] = {}
+    return module._command(replace(run, machine=Machine(**machine)), processes, JOB, environment), environment
+
+
+def test_one_process_needs_no_launcher(run):
+    words, environment = command(run)
+
+    assert words[1:] == ["-m", "tasks.workers.train", str(JOB)]
+    assert (environment["RANK"], environment["WORLD_SIZE"]) == ("0", "1")
+    assert int(environment["MASTER_PORT"]) > 0
+
+
+def test_several_processes_go_through_torchrun(run):
+    words, _ = command(run, processes=4)
+
+    assert words[1:3] == ["-m", "torch.distributed.run"]
+    assert words[words.index("--nproc_per_node") + 1] == "4"
+    assert words[-3:] == ["-m", "tasks.workers.train", str(JOB)]
+
+
+def test_a_hostfile_goes_through_deepspeed(run):
+    words, _ = command(run, hostfile=Path("/w/hosts"))
+
+    assert words[1:3] == ["-m", "deepspeed.launcher.runner"]
+    assert words[words.index("--hostfile") + 1] == "/w/hosts"
+    assert Path(words[-2]).name == "train.py"
+    assert Path(words[-2]).is_file()
+
+
+def test_deepspeed_does_not_use_its_fixed_port(run):
+    words, _ = command(run, launcher="deepspeed")
+
+    assert words[words.index("--master_port") + 1] != "29500"  # two runs on one machine would collide
+
+
+def test_deepspeed_takes_the_gpus_of_the_config(run, monkeypatch):
+    """deepspeed ignores CUDA_VISIBLE_DEVICES as soon as --num_gpus is given, and would take GPUs 0 and 1."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+
+    words, _ = command(run, processes=2, launcher="deepspeed", devices=(2, 3))
+
+    assert "--num_gpus" not in words
+    if "--include" in words:  # without it, deepspeed reads CUDA_VISIBLE_DEVICES, which the stage sets
+        assert words[words.index("--include") + 1] == "localhost:2,3"
+
+
+# --- the stage around a pretended child --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rows(run):
+    row = Accepted(prompt_id="p", sample_index=0, prompt_ids=[2], completion_ids=[5, 1], logprobs=[])
+    return stored(run.workspace.store, [row])
+
+
+@pytest.fixture
+def child(run, monkeypatch, model_folder):
+    """`launch.run` that writes what a trainer would; returns the jobs it was given."""
+    jobs = []
+
+    def pretend(children, progress_file, on_progress, *, result=True):
+        job = TrainJob.load(children[0].command[-1])
+        jobs.append(job)
+        assert not job.output.exists()  # nothing half-written of an earlier attempt
+        job.output.mkdir()
+        for path in model_folder.iterdir():
+            (job.output / path.name).write_bytes(path.read_bytes())
+        on_progress({"kind": "ready", "rows": 1, "steps": 2})
+        for step in (1, 2):
+            on_progress({"kind": "step", "step": step, "metrics": {"loss": 1 / step}})
+        facts = {"steps": 2, "processes": 1, "zero_stage": 0, "rows": 1, "dropped": {}}
+        if result:
+            job.result.write_text(json.dumps(facts), encoding="utf-8")
+
+    monkeypatch.setattr(module.launch, "run", pretend)
+    jobs_and = type("Child", (), {"jobs": jobs, "pretend": staticmethod(pretend)})
+    return jobs_and
+
+
+def trained(run, base, rows, **options):
+    arguments = {"reference": None, "objective": {"name": "raft"}, "training": Training(), "seed": 3, **options}
+    return module.train.fn(base, rows, run=run, **arguments)
+
+
+def test_the_result_is_a_committed_folder_that_tells_where_it_comes_from(run, base, rows, child):
+    heard = []
+    run = replace(run, on_metrics=lambda step, metrics: heard.append((step, metrics["loss"])))
+
+    checkpoint = trained(run, base, rows, reference=base)
+
+    checkpoints.verify(checkpoint)
+    facts = checkpoints.facts(checkpoint)
+    assert facts["parents"] == {"policy": base.digest, "rows": rows.digest, "reference": base.digest}
+    assert (facts["seed"], facts["objective"], facts["steps"]) == (3, {"name": "raft"}, 2)
+    assert Path(checkpoint.path).parent == run.workspace.checkpoints
+    assert heard == [(1, 1.0), (2, 0.5)]
+    assert [(p["step"], p["loss"]) for p in module.curve_of(checkpoint)] == [(1, 1.0), (2, 0.5)]
+    assert "raft" in (Path(checkpoint.path) / "README.md").read_text(encoding="utf-8")
+    assert module.curve_of(base) == []
+
+
+def test_steps_of_an_earlier_attempt_stay_on_the_curve(run, base, rows, child):
+    earlier = [{"kind": "ready", "steps": 2}, {"kind": "step", "step": 0, "metrics": {"loss": 9.0}}]
+    (run.workdir / "progress.jsonl").write_text("".join(json.dumps(line) + "\n" for line in earlier))
+
+    checkpoint = trained(run, base, rows)
+
+    assert [(p["step"], p["loss"]) for p in module.curve_of(checkpoint)] == [(0, 9.0), (1, 1.0), (2, 0.5)]
+
+
+def test_leftovers_of_a_broken_attempt_are_removed(run, base, rows, child):
+    (run.workdir / "output").mkdir()
+    (run.workdir / "output" / "model.safetensors").write_bytes(b"half")
+    (run.workdir / "result.json").write_text('{"steps": 99}')
+
+    checkpoint = trained(run, base, rows)
+
+    assert checkpoints.facts(checkpoint)["steps"] == 2
+    assert checkpoint.digest == base.digest  # the pretended child trained nothing
+
+
+def test_a_child_that_ends_well_without_a_result_is_a_failure(run, base, rows, child, monkeypatch):
+    (run.workdir / "result.json").write_text('{"steps": 99}')  # of an earlier attempt: not to be believed
+    monkeypatch.setattr(module.launch, "run", lambda *a: child.pretend(*a, result=False))
+
+    with pytest.raises(ChildFailed, match="ended without a result"):
+        trained(run, base, rows)
+
+    assert not list(run.workspace.checkpoints.glob("*"))
+
+
+def test_training_again_replaces_a_damaged_result(run, base, rows, child):
+    first = trained(run, base, rows)
+    (Path(first.path) / "config.json").write_text("{}", encoding="utf-8")
+
+    second = trained(run, base, rows)
+
+    checkpoints.verify(second)
+    assert second == first
+
+
+# --- which optimizer checkpoint to go on from --------------------------------------------------------------------
+
+
+def test_only_marked_checkpoints_count_newest_first(tmp_path):
+    for step, marked in ((2, True), (10, True), (9, True), (12, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if marked:
+            (folder / COMMITTED).write_text(json.dumps({"step": step, "processes": 1}) + "\n")
+
+    assert [path.name for path in committed_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-9", "checkpoint-2"]
+    assert list(committed_checkpoints(tmp_path / "nothing")) == []
