@@ -6,7 +6,6 @@ LOCK ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.odr-setup-$(LOCK)
-WHEELS := build/wheels
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 TORCH = $(shell sed -n '/^torch==/p' requirements/$(LOCK).lock)
 # Where pip is not configured to find torch's CPU build, this index of the PyTorch project has it.
@@ -40,10 +39,8 @@ $(STAMP): requirements/$(LOCK).lock pyproject.toml
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(PIP) install --no-deps --no-compile "$(TORCH)" 2>/dev/null \
 	  || $(PIP) install --no-deps --no-compile --extra-index-url $(TORCH_INDEX) "$(TORCH)"
-	@# Four downloads at a time, then one install, then bytecode on all cores: two thirds of the time of a plain install.
-	@sed '/^#/d; /^torch==/d' requirements/$(LOCK).lock | xargs -P 4 -n 20 $(PIP) wheel --no-deps -w $(WHEELS)
-	@$(PIP) install --no-deps --no-compile --no-index --find-links $(WHEELS) -r requirements/$(LOCK).lock
-	@rm -rf $(WHEELS)
+	@# Bytecode on all cores afterwards takes half the time of pip's own, and every child process needs it.
+	@$(PIP) install --no-deps --no-compile -r requirements/$(LOCK).lock
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a stage failed; 2 the config, the data or the command is w
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,15 +44,19 @@ def _clear_errors() -> Iterator[None]:
     try:
         yield
     except ChildFailed as error:
-        _fail(error, 2 if error.kind == "bad_input" else 1)
+        _fail(
+            error,
+            2 if error.kind == "bad_input" else 1,
+            "\nFinished work is kept: the same command goes on from there.",
+        )
     except (ValueError, FileNotFoundError, ArtifactError) as error:
         if os.environ.get("ODR_TRACEBACK"):
             raise
         _fail(error, 2)
 
 
-def _fail(error: Exception, code: int) -> None:
-    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - plain text, wrapped by nobody
+def _fail(error: Exception, code: int, advice: str = "") -> None:
+    print(f"error: {error}{advice}", file=sys.stderr)  # noqa: T201 - plain text, wrapped by nobody
     raise typer.Exit(code) from error
 
 
@@ -79,10 +84,11 @@ def run_campaign(
     from flows import report
     from flows.config import load
     from flows.steps import Steps
-    from flows.tables import results_table
+    from flows.tables import phase_line, results_table
     from tasks.devices import engine_environments
     from tasks.tracking import tracking_uri
 
+    started = time.monotonic()
     for stage in refresh:
         if stage not in STAGES:
             raise ValueError(f"--refresh {stage}: no such stage; there are: {', '.join(STAGES)}")
@@ -102,7 +108,9 @@ def run_campaign(
         environment.quiet_prefect()
     with environment.without_heartbeat():  # type: ignore[attr-defined]
         policy = campaign(loaded, tuple(refresh))
-    out.print(results_table(report.read(workspace, loaded.name)))
+    facts = report.read(workspace, loaded.name)
+    out.print(results_table(facts))
+    out.print(f"time       {phase_line(facts, time.monotonic() - started)}", soft_wrap=True)
     place = report.folder(workspace, loaded.name)
     out.print(
         f"model      {policy}\nplots      {place / 'accuracy.png'}\n           {place / 'training.png'}",

@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
+from flows.mirror import Mirror
 from flows.steps import Steps
 from tasks.workspace import Workspace, home
 
@@ -14,4 +15,7 @@ from tasks.workspace import Workspace, home
 def evaluate(config: RunConfig, refresh: tuple[str, ...] = ()) -> dict[str, Any]:
     """Score `config.model` on `config.evaluate.benchmarks`; return the reference of the scores."""
     steps = Steps.of(config, Workspace(home()), frozenset(refresh))
-    return benchmark(steps, "evaluation", steps.base_model()).to_json()
+    model = steps.base_model()
+    scores = benchmark(steps, "evaluation", model)
+    Mirror.of(steps).evaluation(model, scores)
+    return scores.to_json()

@@ -83,6 +83,16 @@ class Mirror:
         self._tracker.checkpoint(run_id, label.replace(".", "-"), policy.path, policy.digest)
         self._tracker.end(run_id, "FINISHED")
 
+    def evaluation(self, policy: Checkpoint, scores: Ref[Score]) -> None:
+        """A run of its own for a model that was evaluated outside a campaign."""
+        config = self._steps.config
+        tags = {"kind": "evaluation", "odr.checkpoint": policy.digest}
+        run_id = self._tracker.run(
+            f"{self._key}-{policy.digest[:16]}", config.model, flat_parameters(config), tags, None
+        )
+        self._tracker.metrics(run_id, 0, self._scores(scores))
+        self._tracker.end(run_id, "FINISHED")
+
     def attach(self, path: str) -> None:
         """Put a file beside the parent run."""
         self._tracker.file(self.open(), path)

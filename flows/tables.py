@@ -51,6 +51,29 @@ def results_table(facts: dict[str, Any]) -> Table:
     return table
 
 
+PHASES = {
+    "demonstrate": "warm-up rows",
+    "sample": "sampling",
+    "grade": "grading",
+    "pair": "pairing",
+    "train": "training",
+    "evaluate": "scoring",
+}
+
+
+def phase_line(facts: dict[str, Any], seconds: float) -> str:
+    """Where the wall time of one run of the command went, by phase; what was cached took none."""
+    spent: dict[str, float] = {}
+    start_up = 0.0
+    for stage in (stage for row in facts["iterations"] for stage in row["stages"]):
+        name = "warm-up" if stage["label"] == "warm-up" and stage["stage"] == "train" else PHASES[stage["stage"]]
+        spent[name] = spent.get(name, 0.0) + stage["seconds"]
+        start_up += sum(child["start_up"] for child in stage["children"])
+    spent["everything else"] = seconds - sum(spent.values())
+    shares = ", ".join(f"{name} {value:.0f} s ({100 * value / seconds:.0f} %)" for name, value in spent.items())
+    return f"{seconds:.0f} s: {shares}; start-up of engines and trainers is {start_up:.0f} s of it"
+
+
 def _plain(text: str) -> str:
     """Brackets in data are no markup."""
     return text.replace("[", r"\[")

@@ -37,7 +37,8 @@ def evaluate(
         kept[decoding.key] = {"rollouts": rollouts.to_json(), "grades": writer.ref.to_json()}
         parents += [rollouts.digest, writer.ref.digest]
         scores += _scores(decoding, results)
-    with store.writer(Score, parents=parents, producer={"decodings": [d.model_dump() for d in decodings]}) as writer:
+    producer = {"decodings": [decoding.model_dump() for decoding in decodings]}
+    with store.writer(Score, parents=parents, producer=producer, allow_empty=True) as writer:
         writer.write_many(scores)
         writer.summary.update({"generations": kept})
     for score in scores:

@@ -134,8 +134,8 @@ def _failure(child: Child, code: int) -> ChildFailed:
         told = json.loads(child.failure.read_text(encoding="utf-8"))
         kind, message, fix = told["kind"], told["message"], told["fix"]
     headline = f"{child.name}: {message}" + (f". To fix: {fix}" if fix else "")
-    if kind == "bad_input":
-        return ChildFailed(kind, headline)
+    if kind != "crash":  # the child knew what was wrong; a traceback would only hide it
+        return ChildFailed(kind, f"{headline} (log: {child.log})")
     tail = "\n".join(f"    {line}" for line in _tail(child.log))
     return ChildFailed(
         kind,

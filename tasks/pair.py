@@ -57,7 +57,7 @@ def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: Row
         dropped,
     )
     if not writer.ref.rows:
-        raise NoRows(_advice(rows, counts, rollouts, dropped))
+        raise NoRows(_advice(rows, counts, str(run.workspace.root / "store" / rollouts.path), dropped))
     return writer.ref
 
 
@@ -136,7 +136,7 @@ def _pair(chosen: Graded, rejected: Graded) -> Pair:
     )
 
 
-def _advice(rows: RowKind, counts: "Counter[str]", rollouts: Ref[Rollout], dropped: str) -> str:
+def _advice(rows: RowKind, counts: "Counter[str]", rollouts: str, dropped: str) -> str:
     if counts["all right"] > counts["all wrong"]:
         change = "the prompts are too easy: use harder ones, or raise sample.temperature"
     elif counts["all wrong"]:
@@ -147,6 +147,6 @@ def _advice(rows: RowKind, counts: "Counter[str]", rollouts: Ref[Rollout], dropp
     else:
         change = "raise sample.max_tokens, or check the reference answers"
     return (
-        f"no {rows} from {counts['prompts']} prompts (dropped: {dropped}). {change}. "
-        f"The rollouts are kept: {rollouts.path}"
+        f"no {rows} from {counts['prompts']} prompts (dropped: {dropped}): {change}. "
+        f"The rollouts are kept: {rollouts}"
     )

@@ -1,7 +1,7 @@
 """The ten families of questions: how each is worded, drawn and worked out.
 
-Every worked line is a fact small enough to learn by heart (single digits, tens, the table up to six), so
-that the careful way is within reach of a tiny model after a minute of training.
+Every worked line is small enough to learn by heart, so the careful way is within reach of a tiny model after
+a minute of training; no answer follows from one such line, so the hasty way is mostly wrong.
 """
 
 import operator
@@ -131,6 +131,9 @@ def _who(rng: Random) -> dict[str, str | int]:
 
 
 MOSTLY_CAREFUL, MOSTLY_HASTY = 0.4, 0.65
+"""How often the warm-up answers hastily. Both sides keep clear of one half, where chance would decide which habit
+the most likely answer follows; the families that are hardest to work out get the more practice.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,7 @@ def run(home: Path, seed: int, recipe: str, extra: list[str]) -> dict[str, Any]:
 
 def accuracies(results: dict[str, Any], metric: str) -> list[float]:
     """Percent by iteration, the warm-up model first."""
-    return [
-        100 * next(s["value"] for s in row["values"] if s["metric"] == metric) for row in results["iterations"]
-    ]
+    return [100 * next(s["value"] for s in row["values"] if s["metric"] == metric) for row in results["iterations"]]
 
 
 def spread(values: list[float]) -> str:

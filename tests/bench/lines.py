@@ -1,6 +1,6 @@
 """Lines of the six files that a newcomer reads first.
 
-    python -m tests.bench.lines
+python -m tests.bench.lines
 """
 
 from pathlib import Path

@@ -85,14 +85,10 @@ def peak_mib() -> float:
 
 def main() -> None:
     """Measure each size in a process of its own, since a peak never goes down."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, action="append", help="rows to write; repeat for several sizes")
     parser.add_argument("--tokens", type=int, default=8, help="tokens per prompt and completion")
-    parser.add_argument(
-        "--folder", type=Path, help="where to write; needs about 100 bytes per row at 8 tokens"
-    )
+    parser.add_argument("--folder", type=Path, help="where to write; needs about 100 bytes per row at 8 tokens")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes = options.rows or [1_000_000, 10_000_000]

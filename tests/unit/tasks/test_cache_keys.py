@@ -84,7 +84,7 @@ def other_value(value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return value / 2 if isinstance(value, float) else value + 1
+        return (value / 2 or 0.5) if isinstance(value, float) else value + 1
     if isinstance(value, Path):
         return value / "other"
     return {None: 9, "auto": "direct", (): ("x",), "max_min": "max_min"}.get(value, value)
