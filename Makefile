@@ -41,7 +41,7 @@ $(STAMP): requirements/$(LOCK).lock pyproject.toml
 	  || $(PIP) install --no-deps --no-compile --extra-index-url $(TORCH_INDEX) "$(TORCH)"
 	@# Bytecode on all cores afterwards takes half the time of pip's own, and every child process needs it.
 	@$(PIP) install --no-deps --no-compile -r requirements/$(LOCK).lock
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null || true
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -65,9 +65,9 @@ check-static: setup
 	@$(BIN)/lint-imports
 
 .PHONY: bench
-bench: setup ## Measure what the README states: learning over three seeds, then storage.
-	@$(BIN)/python -m tests.bench.demo --seeds 3
-	@$(BIN)/python -m tests.bench.store
+bench: setup ## Measure what the README states: learning (three seeds), overhead, sampling, storage, lines. An hour or so.
+	@for figure in demo overhead sampling store lines; do \
+	  echo "== $$figure"; $(BIN)/python -m tests.bench.$$figure; done
 
 # torchvision, torchaudio and torchcodec are named by vLLM, used by nothing here, and large.
 UNUSED := torchvision torchaudio torchcodec
@@ -81,7 +81,7 @@ UPGRADE ?=
 .PHONY: lock
 lock: ## Work out requirements/*.lock anew from pyproject.toml and requirements/*.in (UPGRADE=--upgrade).
 	@"$(PYTHON)" -m venv build/uv
-	@build/uv/bin/python -m pip --quiet --disable-pip-version-check install uv
+	@build/uv/bin/python -m pip -qq --disable-pip-version-check install uv
 	@build/uv/bin/uv pip compile $(UV_FLAGS) $(UPGRADE) $(CPU_TORCH) pyproject.toml --extra cpu --extra dev \
 	  requirements/cpu.in requirements/dev.in -o requirements/cpu.lock >/dev/null
 	@build/uv/bin/uv pip compile $(UV_FLAGS) $(UPGRADE) pyproject.toml --extra gpu --extra dev \

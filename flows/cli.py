@@ -96,6 +96,10 @@ def run_campaign(
     steps = Steps.of(loaded, workspace)
     steps.base_model()
     engine_environments(loaded.machine)
+    if not loaded.machine.deepspeed.is_file():
+        raise FileNotFoundError(
+            f"machine.deepspeed: no file {loaded.machine.deepspeed}; there are some in configs/deepspeed"
+        )
     _ = steps.problems
     if loaded.iterations:
         steps.prompts(1)
@@ -125,7 +129,8 @@ def run_campaign(
 
 @app.command()
 def plan(config: Config, overrides: Overrides = None, refresh: Refresh = None) -> None:
-    """Show what a run would do: stages, cached or not and why, sizes, devices. Starts nothing."""
+    """Show what a run would do: stages, cached or not and why, sizes, devices. Starts and downloads nothing."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     workspace = _setup(verbose=False)
     with _clear_errors():
         from flows.config import load

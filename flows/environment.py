@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 LOGGERS = ("flows", "tasks", "artifacts", "eval_math")
 
@@ -35,9 +36,21 @@ def prepare(root: Path) -> None:
         os.environ.setdefault(name, value)
 
 
+class _CurrentStderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever standard error is now: a progress bar replaces it to keep lines above itself."""
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        pass
+
+
 def show_logs(*, verbose: bool) -> None:
     """Send our packages' log lines to standard error; the libraries' own only when `verbose`."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _CurrentStderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     if not verbose:
         handler.addFilter(lambda record: not record.name.startswith("tasks.child"))

@@ -38,12 +38,14 @@ class Planner:
     def __init__(self, steps: Steps) -> None:
         self.steps = steps
         self.lines: list[Line] = []
-        self._prompts: dict[int, Any] = {}
+        self._problems: dict[str, Any] = {}
 
     def walk(self) -> list[Line]:
         """Plan the warm-up, the base evaluation and all iterations."""
         config = self.steps.config
         policy = self._model()
+        for bench in config.evaluate.benchmarks:
+            self._problems[bench.name] = self._table("base", lambda bench=bench: self.steps.benchmark(bench))
         if config.warmup:
             policy = self._warm_up(policy)
         initial = policy
@@ -88,19 +90,20 @@ class Planner:
         return trained
 
     def _evaluation(self, label: str, policy: Checkpoint | None) -> None:
-        problems = self._table(label, lambda: self.steps.problems)
-        if problems is None:
-            return
+        steps = self.steps
         answers: dict[str, Any] = {}
-        for i, (decoding, settings) in enumerate(self.steps.config.evaluate.decodings(self.steps.config.sample)):
-            name = f"{label} · {decoding.key}"
-            size = f"{problems[decoding.benchmark].rows * settings.samples_per_prompt:,} answers"
+        for decoding, sampling in steps.config.evaluate.decodings(steps.config.sample):
+            table = self._problems[decoding.benchmark]
             answers[decoding.key] = self._stage(
-                name, sample, lambda p, i=i: self.steps.benchmark_samples(label, p)[i][1], policy, size=size
+                f"{label} · {decoding.key}",
+                sample,
+                lambda p, t, d=decoding, s=sampling: steps.benchmark_sample(label, p, t, d, s),
+                policy,
+                table,
+                size=f"{table.rows * sampling.samples_per_prompt:,} answers" if table else "",
             )
         if answers:
-            inputs = tuple(answers.values())
-            self._stage(label, evaluate, lambda *_: self.steps.evaluate(label, answers), *inputs)
+            self._stage(label, evaluate, lambda *_: steps.evaluate(label, answers), *answers.values())
 
     def _table(self, label: str, load: Any) -> Any:
         try:

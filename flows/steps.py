@@ -10,7 +10,7 @@ from artifacts import Checkpoint, Prompt, Ref, Rollout
 from flows.config import RunConfig
 from tasks import models, prompts
 from tasks.caching import Run
-from tasks.settings import Decoding
+from tasks.settings import Benchmark, Decoding, Sampling
 from tasks.workspace import Workspace
 
 
@@ -53,8 +53,11 @@ class Steps:
     @cached_property
     def problems(self) -> dict[str, Ref[Prompt]]:
         """The benchmarks' problems."""
-        store = self.run.workspace.store
-        return {bench.name: prompts.load_benchmark(bench, store) for bench in self.config.evaluate.benchmarks}
+        return {bench.name: self.benchmark(bench) for bench in self.config.evaluate.benchmarks}
+
+    def benchmark(self, bench: Benchmark) -> Ref[Prompt]:
+        """The problems of one benchmark."""
+        return prompts.load_benchmark(bench, self.run.workspace.store)
 
     def demonstrate(self, model: Checkpoint, table: Ref[Prompt]) -> dict[str, Any]:
         """Of the stage that tokenises the warm-up's solutions."""
@@ -112,18 +115,22 @@ class Steps:
         }  # fmt: skip
 
     def benchmark_samples(self, label: str, policy: Checkpoint) -> list[tuple[Decoding, dict[str, Any]]]:
-        """Of `sample`, for each decoding of each benchmark; the same seed every time, so policies share their noise."""
+        """Of `sample`, for each decoding of each benchmark."""
+        decodings = self.config.evaluate.decodings(self.config.sample)
         return [
-            (
-                decoding,
-                {
-                    "policy": policy, "prompts": self.problems[decoding.benchmark], "sampling": sampling,
-                    "template": self.config.template, "seed": derive_seed(self.config.seed, f"evaluate {decoding.key}"),
-                    "run": self.labelled(f"{label} · {decoding.key}"),
-                },
-            )
-            for decoding, sampling in self.config.evaluate.decodings(self.config.sample)
-        ]  # fmt: skip
+            (decoding, self.benchmark_sample(label, policy, self.problems[decoding.benchmark], decoding, sampling))
+            for decoding, sampling in decodings
+        ]
+
+    def benchmark_sample(
+        self, label: str, policy: Checkpoint, table: Ref[Prompt], decoding: Decoding, sampling: Sampling
+    ) -> dict[str, Any]:
+        """Of `sample`, for one decoding; the same seed for every policy, so that they share their noise."""
+        return {
+            "policy": policy, "prompts": table, "sampling": sampling, "template": self.config.template,
+            "seed": derive_seed(self.config.seed, f"evaluate {decoding.key}"),
+            "run": self.labelled(f"{label} · {decoding.key}"),
+        }  # fmt: skip
 
     def evaluate(self, label: str, answers: dict[str, Ref[Rollout]]) -> dict[str, Any]:
         """Of `evaluate`."""

@@ -31,12 +31,10 @@ def plan_table(lines: list[Line]) -> Table:
 def results_table(facts: dict[str, Any]) -> Table:
     """Accuracy by iteration, with standard errors, and where the time went."""
     rows = facts["iterations"]
-    columns = [
-        key
-        for key in headline(rows[0])
-        if not key[1].startswith(("no_verdict", "too_long", "truncated", "mean_tokens"))
-    ]
-    table = Table("iteration", *(f"{bench} {metric}, %" for bench, metric in columns), "tokens", "rows", "seconds")
+    accuracies = [key for key in headline(rows[0]) if key[1] == "greedy" or "@" in key[1]]
+    most = max((int(metric.rpartition("@")[2]) for _, metric in accuracies if "@" in metric), default=0)
+    columns = [key for key in accuracies if key[1] == "greedy" or key[1].endswith(f"@{most}")]
+    table = Table("iteration", *(f"{bench}\n{metric}, %" for bench, metric in columns), "tokens", "rows", "seconds")
     table.title = f"{facts['campaign']} ({facts['objective']}, seed {facts['seed']})"
     for row in rows:
         scores = headline(row)
@@ -70,7 +68,9 @@ def phase_line(facts: dict[str, Any], seconds: float) -> str:
         spent[name] = spent.get(name, 0.0) + stage["seconds"]
         start_up += sum(child["start_up"] for child in stage["children"])
     spent["everything else"] = seconds - sum(spent.values())
-    shares = ", ".join(f"{name} {value:.0f} s ({100 * value / seconds:.0f} %)" for name, value in spent.items())
+    shares = ", ".join(
+        f"{name} {value:.0f} s ({100 * value / seconds:.0f} %)" for name, value in spent.items() if value >= 0.5
+    )
     return f"{seconds:.0f} s: {shares}; start-up of engines and trainers is {start_up:.0f} s of it"
 
 

@@ -147,6 +147,5 @@ def _advice(rows: RowKind, counts: "Counter[str]", rollouts: str, dropped: str) 
     else:
         change = "raise sample.max_tokens, or check the reference answers"
     return (
-        f"no {rows} from {counts['prompts']} prompts (dropped: {dropped}): {change}. "
-        f"The rollouts are kept: {rollouts}"
+        f"no {rows} from {counts['prompts']} prompts (dropped: {dropped}): {change}. The rollouts are kept: {rollouts}"
     )

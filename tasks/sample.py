@@ -32,8 +32,11 @@ def sample(
     wanted = Wanted(prompts, sampling, seed, run.workdir)
     generate(policy, [wanted, *ahead], template, run)
     rollouts = collect(wanted, policy, template, run)
-    dropped = run.workspace.store.manifest(rollouts).summary["dropped"]
-    log.info("%s · sample: %d prompts -> %d rollouts, dropped %s", run.label, prompts.rows, rollouts.rows, dropped)
+    dropped = run.workspace.store.manifest(rollouts).summary["dropped"]["prompt_too_long"]
+    log.info(
+        "%s · sample: %d prompts -> %d rollouts (dropped: prompt too long %d)",
+        run.label, prompts.rows, rollouts.rows, dropped,
+    )  # fmt: skip
     return rollouts
 
 

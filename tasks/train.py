@@ -80,8 +80,8 @@ def train(
         shutil.rmtree(final)  # a refreshed or damaged result makes room for the new one
     checkpoint = checkpoints.commit(job.output, final, lineage)
     log.info(
-        "%s · train: %d rows (dropped: %s), %d steps -> %s",
-        run.label, facts["rows"], facts["dropped"], facts["steps"], final,
+        "%s · train: %d rows (dropped: longer than max_length %d), %d steps -> %s",
+        run.label, facts["rows"], facts["dropped"]["longer than max_length"], facts["steps"], final,
     )  # fmt: skip
     return checkpoint
 

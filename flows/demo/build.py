@@ -15,7 +15,7 @@ from flows.demo.model import build_model
 from flows.demo.problems import Problem, draw
 from flows.demo.tokenizer import build_tokenizer
 
-NUM_WARMUP = 14_400
+NUM_WARMUP = 12_000
 NUM_TRAIN = 4_000
 NUM_HELDOUT = 500
 HELDOUT_PART = 8

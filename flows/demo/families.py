@@ -130,7 +130,7 @@ def _who(rng: Random) -> dict[str, str | int]:
     return {"name": rng.choice(NAMES), "item": rng.choice(ITEMS)}
 
 
-MOSTLY_CAREFUL, MOSTLY_HASTY = 0.4, 0.65
+MOSTLY_CAREFUL, MOSTLY_HASTY = 0.42, 0.7
 """How often the warm-up answers hastily. Both sides keep clear of one half, where chance would decide which habit
 the most likely answer follows; the families that are hardest to work out get the more practice.
 """

@@ -20,9 +20,7 @@ def rows_of(row_type: type[Any]) -> st.SearchStrategy[list[Any]]:
     """Lists of rows whose neighbours have different keys; field values follow the field's own type."""
     hints = get_type_hints(row_type, include_extras=True)
     row = st.builds(row_type, **{field.name: _values(hints[field.name]) for field in fields(row_type)})
-    return st.lists(
-        row, min_size=1, max_size=20, unique_by=lambda r: tuple(getattr(r, name) for name in r.KEY)
-    )
+    return st.lists(row, min_size=1, max_size=20, unique_by=lambda r: tuple(getattr(r, name) for name in r.KEY))
 
 
 def _values(hint: Any) -> st.SearchStrategy[Any]:

@@ -47,9 +47,7 @@ def test_columns_follow_the_fields():
 
 
 def test_a_field_without_a_column_type_is_refused_by_name():
-    odd = make_dataclass(
-        "Odd", [("when", complex)], namespace={"KIND": "odd", "VERSION": 1, "KEY": ("when",)}
-    )
+    odd = make_dataclass("Odd", [("when", complex)], namespace={"KIND": "odd", "VERSION": 1, "KEY": ("when",)})
 
     with pytest.raises(TypeError, match=r"Odd\.when: .*complex.* has no column type"):
         arrow_schema(odd)
@@ -59,18 +57,14 @@ def test_a_wrong_column_is_named_with_found_and_expected_type():
     schema = arrow_schema(Rollout)
     wrong = schema.set(schema.get_field_index("seed"), pa.field("seed", pa.string(), nullable=False))
 
-    with pytest.raises(
-        SchemaMismatch, match=r"shard: column 'seed' is string without nulls, expected int64 without"
-    ):
+    with pytest.raises(SchemaMismatch, match=r"shard: column 'seed' is string without nulls, expected int64 without"):
         check_schema(wrong, Rollout, "shard")
 
 
 def test_missing_extra_and_swapped_columns_are_named():
     schema = arrow_schema(Rollout)
 
-    with pytest.raises(
-        SchemaMismatch, match=r"no column 'text', expected string without nulls\. Build the table"
-    ):
+    with pytest.raises(SchemaMismatch, match=r"no column 'text', expected string without nulls\. Build the table"):
         check_schema(schema.remove(schema.get_field_index("text")), Rollout, "shard")
     with pytest.raises(SchemaMismatch, match=r"a column 'mood' that Rollout lacks"):
         check_schema(schema.append(pa.field("mood", pa.string())), Rollout, "shard")

@@ -151,9 +151,7 @@ def test_an_altered_file_of_a_committed_checkpoint_is_named(tmp_path):
 
     (tmp_path / "final" / "model-00001-of-00002.safetensors").write_bytes(b"First half")
 
-    with pytest.raises(
-        ArtifactDamaged, match=r"model-00001-of-00002\.safetensors differs from what training wrote"
-    ):
+    with pytest.raises(ArtifactDamaged, match=r"model-00001-of-00002\.safetensors differs from what training wrote"):
         checkpoints.verify(checkpoint)
 
 
@@ -179,9 +177,7 @@ def test_the_last_change_to_a_foreign_folder_is_named(tmp_path):
         checkpoints.verify(checkpoint)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(b"{", "not readable"), (b'{"format": 9}', "format 9, this code")]
-)
+@pytest.mark.parametrize(("content", "message"), [(b"{", "not readable"), (b'{"format": 9}', "format 9, this code")])
 def test_an_unreadable_record_is_damage(tmp_path, content, message):
     checkpoint = checkpoints.commit(model(tmp_path / "tmp"), tmp_path / "final", {})
     (tmp_path / "final" / "odr-checkpoint.json").write_bytes(content)

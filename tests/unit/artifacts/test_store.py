@@ -165,9 +165,7 @@ def test_a_finished_part_is_adopted_byte_for_byte_and_stays_with_its_owner(tmp_p
 def test_a_part_of_other_rows_is_not_adopted(tmp_path):
     shard = tmp_path / "shard.parquet"
     with PartWriter(shard, Score) as part:
-        part.write(
-            Score(benchmark="b", metric="m", value=0, standard_error=None, num_problems=1, num_samples=1)
-        )
+        part.write(Score(benchmark="b", metric="m", value=0, standard_error=None, num_problems=1, num_samples=1))
 
     with (
         pytest.raises(SchemaMismatch, match=r"shard\.parquet holds 'scores' rows, expected 'rollouts' rows"),
@@ -258,9 +256,7 @@ def test_rows_of_another_kind_are_refused(tmp_path):
     store = Store(tmp_path)
     ref = write(store, [rollout()])
 
-    with pytest.raises(
-        SchemaMismatch, match=r"holds 'rollouts' rows, expected 'prompts'\. Pass the right ref"
-    ):
+    with pytest.raises(SchemaMismatch, match=r"holds 'rollouts' rows, expected 'prompts'\. Pass the right ref"):
         next(store.read(ref, Prompt))
 
 

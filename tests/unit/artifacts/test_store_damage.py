@@ -62,9 +62,7 @@ def test_a_truncated_part_is_found(stored):
 
     os.truncate(first_part(root, ref), 100)
 
-    refused(
-        store, ref, ArtifactDamaged, r"part-00000\.parquet has 100 bytes, expected \d+\. Run the flow again"
-    )
+    refused(store, ref, ArtifactDamaged, r"part-00000\.parquet has 100 bytes, expected \d+\. Run the flow again")
 
 
 def test_a_missing_part_manifest_or_root_is_named(stored):
@@ -78,9 +76,7 @@ def test_a_missing_part_manifest_or_root_is_named(stored):
         r"part-00000\.parquet is gone, expected rollouts \w{12} with 100 rows.*restore",
     )
     (root / ref.path / "manifest.json").unlink()
-    refused(
-        store, ref, ArtifactMissing, r"manifest\.json is gone.* Check that the data root is the right one"
-    )
+    refused(store, ref, ArtifactMissing, r"manifest\.json is gone.* Check that the data root is the right one")
     refused(Store(root / "elsewhere"), ref, ArtifactMissing, "elsewhere")
 
 
@@ -93,9 +89,7 @@ def test_a_newer_manifest_is_refused_and_not_replaced(stored):
         write(store, [rollout(index) for index in range(100)])
 
 
-@pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "/etc/passwd", "part-00000.parquet/../x", "a\\b", ""]
-)
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "part-00000.parquet/../x", "a\\b", ""])
 def test_a_part_name_cannot_lead_out_of_the_folder(stored, name):
     store, ref, root = stored
     edit_manifest(root, ref, lambda fields: fields["parts"][0].update(name=name))
@@ -120,9 +114,7 @@ def test_an_edited_manifest_no_longer_adds_up(stored, change):
     refused(store, ref, ArtifactDamaged, r"manifest\.json was altered: its parts do not add up")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"format": 1}', b'{"format": "1"}']
-)
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"format": 1}', b'{"format": "1"}'])
 def test_an_unreadable_manifest_is_damage(stored, content):
     store, ref, root = stored
     (root / ref.path / "manifest.json").write_bytes(content)

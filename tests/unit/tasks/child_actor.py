@@ -1,15 +1,15 @@
 """Run as a child: does what its words say. Not a test; see test_launching.py.
 
-    sleep            for a minute
-    spawn FILE       start a child that sleeps, write both process ids to FILE, then sleep
-    detach FILE      the same, with the child in a session of its own
-    deaf FILE        the same, and neither listens to SIGTERM
-    leave FILE       start such a child and end at once
-    lines FILE N     N progress lines, one of them in two halves
-    fail KIND FILE   end as `reported` tells
-    exit N           with this code
-    kill N           by this signal
-    talk N           N lines on standard output, then exit 3
+sleep            for a minute
+spawn FILE       start a child that sleeps, write both process ids to FILE, then sleep
+detach FILE      the same, with the child in a session of its own
+deaf FILE        the same, and neither listens to SIGTERM
+leave FILE       start such a child and end at once
+lines FILE N     N progress lines, one of them in two halves
+fail KIND FILE   end as `reported` tells
+exit N           with this code
+kill N           by this signal
+talk N           N lines on standard output, then exit 3
 """
 
 import json

@@ -38,10 +38,10 @@ class Thing:
     """Its size."""
 '''
 
-HELPER = '''
+HELPER = """
 def double(x):
     return x * 2
-'''
+"""
 
 UNRELATED = "VALUE = 1\n"
 

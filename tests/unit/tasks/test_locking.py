@@ -24,9 +24,7 @@ def fast_polling(monkeypatch):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the lock of `key`."""
-    process = subprocess.Popen(
-        [sys.executable, str(HOLDER), str(tmp_path), "key"], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(HOLDER), str(tmp_path), "key"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "locked\n"
     yield process

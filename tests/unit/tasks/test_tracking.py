@@ -9,6 +9,8 @@ from tasks import tracking
 from tasks.tracking import EXPERIMENT, Tracker, tracking_uri
 from tasks.workspace import Workspace
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own queries
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):

@@ -95,7 +95,8 @@ def child(run, monkeypatch, model_folder):
         on_progress({"kind": "ready", "rows": 1, "steps": 2})
         for step in (1, 2):
             on_progress({"kind": "step", "step": step, "metrics": {"loss": 1 / step}})
-        facts = {"steps": 2, "processes": 1, "zero_stage": 0, "rows": 1, "dropped": {}}
+        facts = {"steps": 2, "processes": 1, "zero_stage": 0, "rows": 1}
+        facts["dropped"] = {"longer than max_length": 0}
         if result:
             job.result.write_text(json.dumps(facts), encoding="utf-8")
 
@@ -178,3 +179,98 @@ def test_only_marked_checkpoints_count_newest_first(tmp_path):
 
     assert [path.name for path in committed_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-9", "checkpoint-2"]
     assert list(committed_checkpoints(tmp_path / "nothing")) == []
+
+
+# --- what the child makes of its job -----------------------------------------------------------------------------
+
+
+def sequences_of(*lengths):
+    """Pairs whose longest sequence has this many tokens."""
+    import numpy as np
+
+    from tasks.workers.batches import Sequences
+
+    def ids(count):
+        return np.arange(count, dtype=np.int32)
+
+    completions = [ids(count) for length in lengths for count in (length - 2, 1)]
+    return Sequences([ids(2)] * len(completions), completions, [ids(0)] * len(completions), 2)
+
+
+def test_rows_that_are_too_long_are_left_out_and_counted():
+    from tasks.workers.train import short_enough
+
+    kept, dropped = short_enough(sequences_of(8, 13, 12, 40), 12)
+
+    assert dropped == 2
+    assert [kept.longest(row) for row in range(len(kept))] == [8, 12]
+    assert [len(c) for c in kept.completions] == [6, 1, 10, 1]
+
+
+def test_without_a_limit_every_row_is_kept():
+    from tasks.workers.train import short_enough
+
+    kept, dropped = short_enough(sequences_of(8, 4000), None)
+
+    assert (len(kept), dropped) == (2, 0)
+
+
+def test_a_limit_that_no_row_meets_is_refused():
+    from tasks.workers.failure import BadInput
+    from tasks.workers.train import short_enough
+
+    with pytest.raises(BadInput) as caught:
+        short_enough(sequences_of(20, 30), 10)
+
+    assert caught.value.message == "all 2 rows are longer than train.max_length=10"
+
+
+@pytest.fixture
+def job(run, tmp_path):
+    def make(text, **training):
+        path = tmp_path / "zero.json"
+        path.write_text(text, encoding="utf-8")
+        return TrainJob(
+            store="", model="", reference=None, rows={}, objective={"name": "raft"}, training=Training(**training),
+            machine=Machine(deepspeed=path), seed=0, checkpoints=tmp_path, output=tmp_path, progress=tmp_path,
+            failure=tmp_path, result=tmp_path,
+        )  # fmt: skip
+
+    return make
+
+
+def test_the_deepspeed_file_is_completed_with_the_numbers_of_the_plan(job):
+    from tasks.workers.train import deepspeed_config
+
+    made = deepspeed_config(job('{"zero_optimization": {"stage": 2}}', max_grad_norm=0.5), accumulation=3, processes=4)
+
+    assert made["zero_optimization"] == {"stage": 2}
+    sizes = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "train_batch_size")
+    assert [made[name] for name in sizes] == [1, 3, 12]
+    assert (made["gradient_clipping"], made["bf16"]) == (0.5, {"enabled": True})
+    assert "auto" not in json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("{", "zero.json"), ('{"gradient_clipping": 1}', "zero.json sets gradient_clipping")]
+)
+def test_a_deepspeed_file_that_cannot_be_used_is_refused(job, text, expected):
+    from tasks.workers.failure import BadInput
+    from tasks.workers.train import deepspeed_config
+
+    with pytest.raises(BadInput) as caught:
+        deepspeed_config(job(text), 1, 1)
+
+    assert expected in caught.value.message
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_the_deepspeed_files_that_come_with_the_project_can_be_used(job, stage):
+    from tasks.workers.train import deepspeed_config
+
+    path = Path(module.__file__).parents[1] / "configs" / "deepspeed" / f"zero{stage}.json"
+
+    made = deepspeed_config(job(path.read_text(encoding="utf-8")), 1, 1)
+
+    assert made["zero_optimization"]["stage"] == stage
+    assert stage < 3 or made["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] is True
