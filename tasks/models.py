@@ -38,8 +38,13 @@ def _from_hub(name: str, revision: str | None, download: bool) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS, local_files_only=not download))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelMissing(
-            f"model {name} is not on this machine"
-            + (f" and the hub did not give it ({type(error).__name__}); check name and connection" if download else "")
-            + ", or set `model` to a local folder"
-        ) from error
+        raise ModelMissing(_missing(name, error, download)) from error
+
+
+def _missing(name: str, error: Exception, download: bool) -> str:
+    if not download:
+        return f"model {name} is not on this machine; `odr run` downloads it, or set `model` to a local folder"
+    return (
+        f"model {name} is not on this machine and the hub did not give it ({type(error).__name__}); "
+        "check the name and the connection, or set `model` to a local folder"
+    )

@@ -43,7 +43,8 @@ def main() -> None:
         shares.append(rest / row["seconds"])
         print(
             f"iteration {row['iteration']}: {row['seconds']:.1f} s; children {children:.1f} s (of which start-up "
-            f"{start_up:.1f} s); grading, pairing, scoring {grading:.1f} s; the rest {rest:.1f} s = {100 * shares[-1]:.1f} %"
+            f"{start_up:.1f} s); grading, pairing, scoring {grading:.1f} s; the rest {rest:.1f} s = "
+            f"{100 * shares[-1]:.1f} %"
         )
     print(f"overhead, median of {len(shares)} iterations: {100 * statistics.median(shares):.1f} %")
     seconds = [run(home) for _ in range(args.reruns)]
