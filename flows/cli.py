@@ -89,9 +89,7 @@ def run_campaign(
     from tasks.tracking import tracking_uri
 
     started = time.monotonic()
-    for stage in refresh:
-        if stage not in STAGES:
-            raise ValueError(f"--refresh {stage}: no such stage; there are: {', '.join(STAGES)}")
+    _check_stages(refresh)
     loaded = load(config, overrides)
     steps = Steps.of(loaded, workspace)
     steps.base_model()
@@ -127,6 +125,12 @@ def run_campaign(
     out.print(f"Prefect    {ui}", soft_wrap=True)
 
 
+def _check_stages(names: list[str]) -> None:
+    for name in names:
+        if name not in STAGES:
+            raise ValueError(f"--refresh {name}: no such stage; there are: {', '.join(STAGES)}")
+
+
 @app.command()
 def plan(config: Config, overrides: Overrides = None, refresh: Refresh = None) -> None:
     """Show what a run would do: stages, cached or not and why, sizes, devices. Starts and downloads nothing."""
@@ -138,6 +142,7 @@ def plan(config: Config, overrides: Overrides = None, refresh: Refresh = None) -
         from flows.steps import Steps
         from flows.tables import plan_table
 
+        _check_stages(refresh or [])
         steps = Steps.of(load(config, overrides or []), workspace, frozenset(refresh or []))
         lines = Planner(steps).walk()
         out.print(plan_table(lines))

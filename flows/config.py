@@ -6,12 +6,13 @@ An unknown key is refused with the nearest known one. Every default lives in one
 `tasks.settings`.
 """
 
+import copy
 import difflib
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from eval_math import rewards
 from tasks import objectives
@@ -58,10 +59,13 @@ class RunConfig(Settings):
     evaluate: Evaluation = Evaluation()
     machine: Machine = Machine()
 
+    @field_validator("objective")
+    @classmethod
+    def _named(cls, objective: dict[str, Any]) -> dict[str, Any]:
+        return {"name": "dpo", **objective}
+
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "RunConfig":
-        if "name" not in self.objective:
-            raise ValueError("objective: `name` is missing; expected one of " + ", ".join(objectives.available()))
         objective = objectives.load(**self.objective)
         if objective.rows == "pairs" and self.sample.samples_per_prompt < 2:
             raise ValueError(
@@ -106,6 +110,7 @@ def load_fields(fields: dict[str, Any], overrides: list[str], where: str) -> Run
     Raises:
         BadConfig: a key or value is wrong; says which and what is expected.
     """
+    fields = copy.deepcopy(fields)
     for override in overrides:
         _apply(fields, override)
     try:

@@ -163,6 +163,8 @@ class Stage:
         run.workspace.cache.mkdir(parents=True, exist_ok=True)
         at_work = self.at_work(**arguments)
         (at_work.workdir / TIMES).unlink(missing_ok=True)
+        if self.name in run.refresh:
+            _tidy(at_work.workdir)  # anew means anew: no shard and no optimizer checkpoint of an earlier attempt
         started = time.monotonic()
         state = task(**{**arguments, "run": at_work}, return_state=True)
         result = state.result()

@@ -1,5 +1,8 @@
 """Which accelerators a stage gets, and how they are dealt to its children."""
 
+import os
+from collections.abc import Sequence
+
 import torch
 
 from tasks.settings import Machine
@@ -42,7 +45,18 @@ def engine_environments(machine: Machine) -> list[dict[str, str]]:
             "choose a divisor, or list fewer machine.devices"
         )
     groups = [indices[i : i + size] for i in range(0, len(indices), size)]
-    return [{**threads, "CUDA_VISIBLE_DEVICES": ",".join(map(str, group))} for group in groups]
+    return [{**threads, **visible(group)} for group in groups]
+
+
+def visible(indices: Sequence[int]) -> dict[str, str]:
+    """The environment that shows a child these GPUs of those that this process sees, and no other.
+
+    On a shared machine the scheduler has already set the variable: our GPU 0 is its first entry, which may be an
+    index or a UUID.
+    """
+    ours = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = [ours[index].strip() if index < len(ours) else str(index) for index in indices]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names)}
 
 
 def train_processes(machine: Machine) -> int:

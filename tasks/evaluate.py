@@ -105,6 +105,7 @@ class _Results:
 
 def _scores(decoding: Decoding, results: _Results) -> Iterator[Score]:
     verdicts, n = results.all_verdicts(), results.num_samples
+    mean = metrics.mean_at_n(verdicts)
 
     def row(metric: str, value: float, error: float = math.nan) -> Score:
         return Score(
@@ -112,11 +113,10 @@ def _scores(decoding: Decoding, results: _Results) -> Iterator[Score]:
             metric=metric,
             value=value,
             standard_error=None if math.isnan(error) else error,
-            num_problems=results.num_problems,
+            num_problems=mean.num_problems,
             num_samples=n,
         )
 
-    mean = metrics.mean_at_n(verdicts)
     suffix = "/greedy" if decoding.greedy else ""
     yield row("greedy" if decoding.greedy else f"mean@{n}", mean.value, mean.standard_error)
     for k in _powers_of_two(n) if not decoding.greedy else ():

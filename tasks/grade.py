@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import eval_math
 from artifacts import Grade, Prompt, Ref, Rollout
@@ -18,7 +19,14 @@ log = logging.getLogger(__name__)
 VERDICT = {True: "right", False: "wrong", None: "unknown"}
 
 
-@stage("grade", code=lambda _: ("tasks.grade", "tasks.verdicts", "eval_math", "eval_math.rewards"))
+def _code(inputs: dict[str, Any]) -> tuple[str, ...]:
+    """The modules a grade depends on, with that of a user's own reward."""
+    module, colon, _ = inputs["grading"].reward.partition(":")
+    own = (module,) if colon else ()
+    return ("tasks.grade", "tasks.verdicts", "eval_math", "eval_math.rewards", *own)
+
+
+@stage("grade", code=_code)
 def grade(rollouts: Ref[Rollout], prompts: Ref[Prompt], grading: Grading, seed: int, run: Run) -> Ref[Grade]:
     """Grade every rollout against its prompt's reference answers; the order is kept.
 

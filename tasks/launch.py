@@ -134,8 +134,10 @@ def _failure(child: Child, code: int) -> ChildFailed:
         told = json.loads(child.failure.read_text(encoding="utf-8"))
         kind, message, fix = told["kind"], told["message"], told["fix"]
     headline = f"{child.name}: {message}" + (f". To fix: {fix}" if fix else "")
-    if kind != "crash":  # the child knew what was wrong; a traceback would only hide it
-        return ChildFailed(kind, f"{headline} (log: {child.log})")
+    if kind == "bad_input":  # the child knew what was wrong; a traceback would only hide it
+        return ChildFailed(kind, headline)
+    if kind != "crash":
+        return ChildFailed(kind, f"{headline} (log: {child.log}; repeat this child alone with: {child.shell()})")
     tail = "\n".join(f"    {line}" for line in _tail(child.log))
     return ChildFailed(
         kind,
@@ -144,9 +146,10 @@ def _failure(child: Child, code: int) -> ChildFailed:
 
 
 def _exit_reason(code: int) -> str:
-    if code > 128:
-        hint = " (out of host memory, or someone ended it)" if code == 137 else ""
-        return f"ended by signal {code - 128}{hint}"
+    number = -code if code < 0 else code - 128  # negative: the supervisor itself was ended
+    if number > 0:
+        hint = " (out of host memory, or someone ended it)" if number == 9 else ""
+        return f"ended by signal {number}{hint}"
     return f"exit code {code}"
 
 

@@ -51,6 +51,11 @@ class FlockLockManager(LockManager):
             time.sleep(POLL_SECONDS)
         return True
 
+    def try_lock(self, key: str, holder: str) -> bool:
+        """Take the lock if nobody has it; do not wait."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._try(key, holder)
+
     def _try(self, key: str, holder: str) -> bool:
         with self._mutex:
             held = self._held.get(key)

@@ -36,7 +36,7 @@ def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: Row
         verdicts = store.read(grades, Grade)
         for group in store.grouped(rollouts, Rollout):
             counts["prompts"] += 1
-            graded = [(rollout, next(verdicts)) for rollout in group]
+            graded = [(rollout, _grade_of(rollout, next(verdicts, None))) for rollout in group]
             found = build(usable(graded, pairing, counts), pairing, random.Random(f"{seed}:{group[0].prompt_id}"))
             if not found:
                 counts[why_none(graded)] += 1
@@ -59,6 +59,16 @@ def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: Row
     if not writer.ref.rows:
         raise NoRows(_advice(rows, counts, str(run.workspace.root / "store" / rollouts.path), dropped))
     return writer.ref
+
+
+def _grade_of(rollout: Rollout, grade: Grade | None) -> Grade:
+    """The grade that stands at a rollout's place, if it is that rollout's."""
+    if grade is None or (grade.prompt_id, grade.sample_index) != (rollout.prompt_id, rollout.sample_index):
+        raise ValueError(
+            f"the grades are of other rollouts: expected one of prompt {rollout.prompt_id}, sample "
+            f"{rollout.sample_index}, found {grade}; grade these rollouts"
+        )
+    return grade
 
 
 def usable(graded: list[Graded], pairing: Pairing, counts: "Counter[str]") -> list[Graded]:

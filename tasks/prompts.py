@@ -1,22 +1,16 @@
 """Questions with reference answers, from a file or the hub, as an artifact."""
 
 import hashlib
-import json
+import math
 import random
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from artifacts import Prompt, Ref, Store
 from eval_math import benchmarks
 from tasks.settings import Benchmark, Source
+from tasks.sources import BadSource, hub_rows, read_rows
 from tasks.workspace import expand
-
-
-class BadSource(ValueError):
-    """The rows cannot be used; the message names file, row and column, and what to change."""
 
 
 def load(source: Source, iteration: int, seed: int, store: Store) -> Ref[Prompt]:
@@ -29,7 +23,7 @@ def load(source: Source, iteration: int, seed: int, store: Store) -> Ref[Prompt]
         BadSource: the file or a column is missing, no row is left, or there are fewer than `per_iteration`.
     """
     name = str(source.path.name) if source.path else str(source.dataset).format(iteration=iteration + 1)
-    rows = read_rows(expand(source.path)) if source.path else _hub_rows(source, name)
+    rows = read_rows(expand(source.path)) if source.path else hub_rows(source, name)
     prompts = list(_prompts(rows, source, name))
     unique = list({prompt.prompt_id: prompt for prompt in prompts}.values())
     if not unique:
@@ -53,61 +47,33 @@ def _slice(prompts: list[Prompt], size: int | None, iteration: int, seed: int, n
     return shuffled[place * size : (place + 1) * size]
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a .jsonl or .parquet file.
-
-    Raises:
-        BadSource: no such file, another format, or a line that is no JSON object.
-    """
-    if not path.is_file():
-        raise BadSource(f"no file {path}; expected a .jsonl or .parquet file with one question per row")
-    if path.suffix == ".parquet":
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-        return
-    if path.suffix != ".jsonl":
-        raise BadSource(f"{path} is neither .jsonl nor .parquet; convert it")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadSource(f"{path}, line {number}: not JSON ({error}); expected one object per line") from error
-            if not isinstance(row, dict):
-                raise BadSource(f"{path}, line {number}: found {type(row).__name__}, expected an object")
-            yield row
-
-
-def _hub_rows(source: Source, name: str) -> Iterable[dict[str, Any]]:
-    import datasets
-
-    try:
-        return datasets.load_dataset(name, source.subset, split=source.split, revision=source.revision)  # type: ignore[return-value]
-    except (OSError, ValueError) as error:
-        raise BadSource(
-            f"data set {name} ({source.split}) cannot be loaded from the hub: {error}; "
-            "check the name and the connection, or point `path` to a local file"
-        ) from error
-
-
 def _prompts(rows: Iterable[dict[str, Any]], source: Source, name: str) -> Iterator[Prompt]:
     for number, row in enumerate(rows, 1):
         for column in filter(None, (source.question, source.answer, source.solution)):
-            if row.get(column) in (None, "", []):
+            if _is_missing(row.get(column)):
                 raise BadSource(
                     f"{name}, row {number}: column {column!r} is missing or empty; found columns: {', '.join(row)}. "
                     "Set the column names in the config (question, answer, solution)"
                 )
         question = str(row[source.question])
+        try:
+            digest = hashlib.sha256(question.encode()).hexdigest()
+        except UnicodeEncodeError as error:
+            raise BadSource(f"{name}, row {number}: the question is no valid Unicode ({error}); repair it") from error
         yield Prompt(
-            prompt_id=hashlib.sha256(question.encode()).hexdigest()[:16],
+            prompt_id=digest[:16],
             question=question,
             answers=_answers(row[source.answer]),
             solution=str(row[source.solution]) if source.solution else None,
             source=name,
         )
+
+
+def _is_missing(value: Any) -> bool:
+    """Nothing to ask or to compare with: null, NaN, an empty text, or a list with such an entry."""
+    if isinstance(value, list):
+        return not value or any(_is_missing(item) for item in value)
+    return value in (None, "") or (isinstance(value, float) and math.isnan(value))
 
 
 def _answers(value: Any) -> list[str]:

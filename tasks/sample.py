@@ -7,6 +7,7 @@ from typing import Any
 from artifacts import Checkpoint, Prompt, Ref, Rollout
 from tasks.caching import Run, stage
 from tasks.generate import Wanted, collect, generate
+from tasks.locking import FlockLockManager
 from tasks.settings import Sampling, Template
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,14 @@ def sample(
         ChildFailed: an engine failed; finished shards are kept and not made again.
     """
     wanted = Wanted(prompts, sampling, seed, run.workdir)
-    generate(policy, [wanted, *ahead], template, run)
+    locks = FlockLockManager(run.workspace.locks)
+    # Another run may be making the same answers right now: what it has locked is left to it.
+    mine = [item for item in ahead if locks.try_lock(item.folder.name, run.label)]
+    try:
+        generate(policy, [wanted, *mine], template, run)
+    finally:
+        for item in mine:
+            locks.release_lock(item.folder.name, run.label)
     rollouts = collect(wanted, policy, template, run)
     dropped = run.workspace.store.manifest(rollouts).summary["dropped"]["prompt_too_long"]
     log.info(

@@ -187,7 +187,7 @@ class Warmup(Settings):
     train: Training
 
 
-Devices = Literal["auto"] | Annotated[tuple[int, ...], Field(min_length=1)]
+Devices = Literal["auto"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class Machine(Settings):
@@ -210,3 +210,9 @@ class Machine(Settings):
     )
     kv_cache_gib: int = Field(default=1, ge=1, description="Key-value cache of a sampling engine on the CPU, GiB.")
     grade_workers: int | None = Field(default=None, ge=0, description="Grading processes; default: one per core.")
+
+    @model_validator(mode="after")
+    def _each_device_once(self) -> "Machine":
+        if self.devices != "auto" and len(set(self.devices)) < len(self.devices):
+            raise ValueError(f"machine.devices lists a GPU twice: {list(self.devices)}; two engines do not share one")
+        return self

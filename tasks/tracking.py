@@ -59,7 +59,7 @@ class Tracker:
         self.uri = tracking_uri(workspace)
         self._artifacts = (workspace.root / "mlartifacts").as_uri()
         self.client: MlflowClient | None = MlflowClient(self.uri)
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[tuple[str, str], set[int]] = {}
 
     @_forgiving
     def run(self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], parent: str | None) -> str:
@@ -88,29 +88,29 @@ class Tracker:
 
     @_forgiving
     def metrics(self, run_id: str | None, step: int, values: Mapping[str, float]) -> None:
-        """Log the values that this run does not have at this step or later."""
+        """Log the values that this run does not have at this step."""
         self.curve(run_id, [(step, values)])
 
     @_forgiving
     def curve(self, run_id: str | None, points: list[tuple[int, Mapping[str, float]]]) -> None:
-        """Log many points; those up to the last step already logged are skipped."""
+        """Log many points; steps that the run already has are skipped, so holes are filled and nothing doubled."""
         from mlflow.entities import Metric
 
         if run_id is None:
             return
         now = int(time.time() * 1000)
         names = {name for _, values in points for name in values}
-        last = {name: self._last_step(run_id, name) for name in names}
+        seen = {name: self._steps(run_id, name) for name in names}
         new = [
             Metric(_name(name), float(value), now, step)
             for step, values in points
             for name, value in values.items()
-            if step > last[name]
+            if step not in seen[name]
         ]
         for start in range(0, len(new), BATCH):
             self._client().log_batch(run_id, metrics=new[start : start + BATCH])
         for name in names:
-            self._seen[run_id, name] = max([last[name], *(step for step, values in points if name in values)])
+            seen[name].update(step for step, values in points if name in values)
 
     @_forgiving
     def dataset(self, run_id: str | None, name: str, digest: str, rows: int, context: str) -> None:
@@ -167,10 +167,11 @@ class Tracker:
         assert self.client is not None
         return self.client
 
-    def _last_step(self, run_id: str, name: str) -> int:
+    def _steps(self, run_id: str, name: str) -> set[int]:
+        """Steps at which MLflow has this metric; asked once, then kept."""
         if (run_id, name) not in self._seen:
             history = self._client().get_metric_history(run_id, _name(name))
-            self._seen[run_id, name] = max((metric.step for metric in history), default=-1)
+            self._seen[run_id, name] = {metric.step for metric in history}
         return self._seen[run_id, name]
 
 

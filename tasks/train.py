@@ -12,7 +12,7 @@ import tasks.workers
 from artifacts import Checkpoint, Ref, checkpoints
 from tasks import launch
 from tasks.caching import Run, stage
-from tasks.devices import gpus, train_processes
+from tasks.devices import gpus, train_processes, visible
 from tasks.display import bar
 from tasks.model_card import model_card
 from tasks.settings import Training
@@ -99,7 +99,7 @@ def _launch(job: TrainJob, job_path: Path, run: Run) -> dict[int, dict[str, floa
     processes = train_processes(run.machine)
     environment = {"OMP_NUM_THREADS": str(run.machine.threads)}
     if not run.machine.hostfile and (indices := gpus(run.machine)):
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, indices))
+        environment |= visible(indices[:processes])
     child = launch.Child(
         "trainer",
         _command(run, processes, job_path, environment),
@@ -136,7 +136,8 @@ def _command(run: Run, processes: int, job_path: Path, environment: dict[str, st
         launcher = "deepspeed" if machine.hostfile else "torchrun" if processes > 1 else "direct"
     if launcher == "deepspeed":
         place = ["--hostfile", str(machine.hostfile)] if machine.hostfile else ["--no_ssh_check"]
-        size = [] if machine.hostfile else ["--num_gpus", str(processes)]
+        # With a size the launcher ignores CUDA_VISIBLE_DEVICES and takes GPUs 0, 1, ...: without, it obeys.
+        size = [] if machine.hostfile or gpus(machine) else ["--num_gpus", str(processes)]
         return [
             sys.executable, "-m", "deepspeed.launcher.runner", *place, *size,
             "--master_port", str(_free_port()), str(WORKER), str(job_path),

@@ -23,4 +23,13 @@ def read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         file.seek(offset)
         data = file.read()
     complete = data[: data.rfind(b"\n") + 1]
-    return [json.loads(line) for line in complete.splitlines()], offset + len(complete)
+    return [fact for line in complete.splitlines() if (fact := _parsed(line)) is not None], offset + len(complete)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line's facts; None for one that a full disk has cut and a later attempt has written on."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -12,16 +12,18 @@ Linux only (prctl, /proc). The exit code is the command's; 128 + n when signal n
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from types import FrameType
 
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.02
 
 
 def descendants(root: int) -> list[int]:
@@ -62,24 +64,29 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main(command: list[str]) -> int:
-    """Run the command until it ends or the parent lets go."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    """Run the command until it ends, or until the parent lets go or SIGTERM arrives."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # should this process be killed
+    )
+    wake_read, wake_write = os.pipe()
 
-    def watch_parent() -> None:
-        # os.read, not sys.stdin: a thread inside a buffered read aborts the interpreter at exit.
-        while os.read(0, 4096):
-            pass
-        _end(process)
-        os._exit(143)
+    def watch() -> None:
+        # os.read and select, not sys.stdin: a thread inside a buffered read aborts the interpreter at exit.
+        while True:
+            ready, _, _ = select.select([0, wake_read], [], [])
+            if wake_read in ready or not os.read(0, 4096):
+                _end(process)
+                os._exit(128 + signal.SIGTERM)
 
-    def on_terminate(number: int, frame: FrameType | None) -> None:
-        _end(process)
-        os._exit(128 + number)
-
-    signal.signal(signal.SIGTERM, on_terminate)
-    threading.Thread(target=watch_parent, daemon=True).start()
-    code = process.wait()
+    signal.signal(signal.SIGTERM, lambda number, frame: os.write(wake_write, b"!"))
+    threading.Thread(target=watch, daemon=True).start()
+    while (code := process.poll()) is None:  # `wait` would hold a lock that `_end` needs to see the end
+        time.sleep(POLL_SECONDS)
     _signal_all(descendants(os.getpid()), signal.SIGKILL)  # helpers that the command left behind
     return code if code >= 0 else 128 - code
 

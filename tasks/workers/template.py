@@ -49,9 +49,15 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
     text = str(tokenizer.apply_chat_template(messages, tokenize=False))
     after: list[int] = tokenizer(text.split(_MARK)[-1], add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
-    if after and after[0] in tokenizer.all_special_ids:
+    if after and (after[0] in tokenizer.all_special_ids or _is_special(tokenizer, after[0])):
         return after[0]
     return int(tokenizer.eos_token_id)  # type: ignore[arg-type]
+
+
+def _is_special(tokenizer: PreTrainedTokenizerBase, token: int) -> bool:
+    """Whether a token is special without having a role, as many templates' end of turn is."""
+    added = tokenizer.added_tokens_decoder.get(token)
+    return added is not None and added.special
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig | None, template: Template) -> list[int]:

@@ -278,10 +278,10 @@ def test_an_unknown_hyperparameter_is_refused_with_the_nearest_one(config) -> No
     assert "objective dpo has no hyperparameter 'betta', did you mean 'beta'?" in message
 
 
-def test_an_objective_without_a_name_is_refused_with_the_known_ones(config) -> None:
-    message = refusal(config(MINIMAL), "objective={beta: 0.1}")
+def test_an_objective_without_a_name_is_dpo(config) -> None:
+    loaded = load(config(MINIMAL), ["objective={beta: 0.3}"])
 
-    assert "objective: `name` is missing; expected one of dpo, " in message
+    assert loaded.objective == {"name": "dpo", "beta": 0.3}
 
 
 def test_an_unknown_reward_is_refused_with_the_nearest_one(config) -> None:

@@ -147,7 +147,7 @@ def test_importing_in_a_circle_ends(source):
 
 STAGES = {
     "sample": (sample, {}),
-    "grade": (grade, {}),
+    "grade": (grade, {"grading": Grading()}),
     "pair": (pair, {}),
     "evaluate": (evaluate, {}),
     "demonstrate": (demonstrate, {}),
