@@ -13,6 +13,7 @@ from tasks.evaluate import evaluate
 from tasks.grade import grade
 from tasks.pair import pair
 from tasks.sample import sample
+from tasks.settings import Grading
 from tasks.train import train
 
 WORKER = '''
