@@ -68,7 +68,7 @@ class Rollout:
     seed: int
     """Seed of this one request, so that the completion can be drawn again alone."""
     text: str
-    """The completion decoded without special tokens, for graders and people; trainers never read it."""
+    """The completion decoded, special tokens visible, without the one that ended it; trainers never read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
 RECIPES = {
     "dpo": [],
     "raft": ["objective={name: raft}", "train.learning_rate=2.0e-4"],
@@ -52,11 +58,30 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):5.1f} ± {error:3.1f}"
 
 
+def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Mean over seeds with standard errors, a panel per metric, a line per recipe."""
+    figure, axes = plt.subplots(1, len(METRICS), figsize=(9, 3.6), sharey=True)
+    for axis, metric in zip(axes, METRICS, strict=True):
+        for recipe, runs in found.items():
+            columns = list(zip(*(accuracies(results, metric) for results in runs), strict=True))
+            means = [statistics.mean(column) for column in columns]
+            errors = [statistics.stdev(column) / len(column) ** 0.5 if len(column) > 1 else 0.0 for column in columns]
+            axis.errorbar(range(len(means)), means, yerr=errors, marker="o", capsize=3, label=recipe)
+        axis.set(title=f"held-out problems, {metric}", xlabel="iteration", ylim=(0, 100), xticks=range(len(means)))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("accuracy, %")
+    axes[0].legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     """Run everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--plot", type=Path, help="Also draw the curves into this file.")
     parser.add_argument("--home", type=Path, default=Path(".odr/bench"))
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
@@ -72,6 +97,8 @@ def main() -> None:
             gains = [values[-1] - values[0] for values in by_seed]
             each = ", ".join(f"{gain:+.1f}" for gain in gains)
             print(f"  {recipe:8} {line}   gain {spread(gains)}  (by seed: {each})")
+    if args.plot:
+        draw(found, args.plot)
 
 
 if __name__ == "__main__":
