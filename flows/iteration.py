@@ -34,16 +34,16 @@ def iteration(
     steps = Steps.of(config, Workspace(home()), frozenset(refresh))
     mirror = Mirror.of(steps)
     start, first = Checkpoint.from_json(policy), Checkpoint.from_json(initial)
-    follow = mirror.start(number)
 
-    prompts = steps.prompts(number)
-    rollouts = sample(**steps.sample(number, start, prompts))
-    grades = grade(**steps.grade(number, rollouts, prompts))
-    rows = pair(**steps.pair(number, rollouts, grades))
-    trained = train(**steps.train(number, start, rows, first, on_metrics=follow))
-    scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
+    with mirror.iteration(number) as follow:
+        prompts = steps.prompts(number)
+        rollouts = sample(**steps.sample(number, start, prompts))
+        grades = grade(**steps.grade(number, rollouts, prompts))
+        rows = pair(**steps.pair(number, rollouts, grades))
+        trained = train(**steps.train(number, start, rows, first, on_metrics=follow))
+        scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
+        mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
 
-    mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
     return {
         "iteration": number,
         "policy": trained.to_json(),

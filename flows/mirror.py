@@ -6,7 +6,8 @@ child run    train/<metric> by optimizer step, sample/ grade/ pair/ counts, data
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -41,14 +42,20 @@ class Mirror:
         tags = {"kind": "campaign", "objective": config.objective["name"], "campaign": config.name}
         return self._tracker.run(self._key, config.name, flat_parameters(config), tags, None)
 
-    def start(self, number: int) -> Callable[[int, dict[str, float]], None]:
-        """Find or make an iteration's run; return what sends training metrics as they come."""
+    @contextmanager
+    def iteration(self, number: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+        """An iteration's run; gives what sends training metrics as they come. A failure is marked and raised on."""
         run_id = self._child(number)
 
         def follow(step: int, metrics: dict[str, float]) -> None:
             self._tracker.metrics(run_id, step, _prefixed("train", metrics))
 
-        return follow
+        try:
+            yield follow
+        except BaseException:
+            self._tracker.end(run_id, "FAILED")
+            raise
+        self._tracker.end(run_id, "FINISHED")
 
     def base(self, policy: Checkpoint, scores: Ref[Score]) -> None:
         """The policy before the first iteration: step 0 of every benchmark."""
@@ -81,7 +88,6 @@ class Mirror:
             self._tracker.dataset(run_id, name, ref.digest, ref.rows, context)
         label = f"{self._steps.config.name}-iteration-{number}"
         self._tracker.checkpoint(run_id, label.replace(".", "-"), policy.path, policy.digest)
-        self._tracker.end(run_id, "FINISHED")
 
     def evaluation(self, policy: Checkpoint, scores: Ref[Score]) -> None:
         """A run of its own for a model that was evaluated outside a campaign."""
