@@ -98,9 +98,14 @@ def pairs_of(graded: list[Graded], pairing: Pairing, rng: random.Random) -> list
 
 
 def accepted_of(graded: list[Graded], pairing: Pairing, rng: random.Random) -> list[Accepted]:
-    """Right answers of one prompt, each text once, at most `accepted_per_prompt`, drawn by `rng`."""
-    distinct = {tuple(rollout.completion_ids): rollout for rollout, grade in graded if grade.correct}
-    kept = rng.sample(list(distinct.values()), min(len(distinct), pairing.accepted_per_prompt or len(distinct)))
+    """Right answers of one prompt, at most `accepted_per_prompt`, drawn by `rng`.
+
+    Repeats count as often as they were sampled, unless `distinct`: a common way of being right weighs more.
+    """
+    right = [rollout for rollout, grade in graded if grade.correct]
+    if pairing.distinct:
+        right = list({tuple(rollout.completion_ids): rollout for rollout in right}.values())
+    kept = rng.sample(right, min(len(right), pairing.accepted_per_prompt or len(right)))
     return [
         Accepted(
             prompt_id=rollout.prompt_id,

@@ -98,6 +98,9 @@ class Pairing(Settings):
     accepted_per_prompt: int | None = Field(
         default=1, ge=1, description="RAFT: right answers kept per prompt, drawn by seed; null keeps all."
     )
+    distinct: bool = Field(
+        default=False, description="Accept each text once per prompt (as RFT does); RAFT keeps repeats, as sampled."
+    )
     drop_truncated: bool = Field(
         default=True, description="An answer cut at max_tokens is never chosen, rejected or accepted."
     )

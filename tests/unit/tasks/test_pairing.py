@@ -97,7 +97,7 @@ def test_accepted_answers_are_right_distinct_and_at_most_so_many():
     twin = (a_rollout("p0", 6, ids=rows[0][0].completion_ids), a_grade("p0", 6))
 
     for seed in range(20):
-        kept = accepted_of([*rows, twin], Pairing(accepted_per_prompt=3), Random(seed))
+        kept = accepted_of([*rows, twin], Pairing(accepted_per_prompt=3, distinct=True), Random(seed))
 
         assert len(kept) == 3
         assert [row.sample_index for row in kept] == sorted(row.sample_index for row in kept)
@@ -105,7 +105,18 @@ def test_accepted_answers_are_right_distinct_and_at_most_so_many():
         assert {row.sample_index for row in kept} <= {0, 2, 3, 5, 6}
 
 
-def test_null_keeps_every_distinct_right_answer():
+def test_a_right_answer_that_was_sampled_twice_counts_twice_unless_only_distinct_ones_are_wanted():
+    rows = graded(R, W, R)
+    twin = (a_rollout("p0", 6, ids=rows[0][0].completion_ids), a_grade("p0", 6))
+
+    as_sampled = accepted_of([*rows, twin], Pairing(accepted_per_prompt=None), Random(0))
+    once = accepted_of([*rows, twin], Pairing(accepted_per_prompt=None, distinct=True), Random(0))
+
+    assert [row.sample_index for row in as_sampled] == [0, 2, 6]
+    assert len(once) == 2
+
+
+def test_null_keeps_every_right_answer():
     rows = graded(R, W, R, R)
 
     kept = accepted_of(rows, Pairing(accepted_per_prompt=None), Random(0))
@@ -126,6 +137,7 @@ PAIRINGS = st.builds(
     pairs_per_prompt=st.integers(1, 4),
     accepted_per_prompt=st.none() | st.integers(1, 4),
     drop_truncated=st.booleans(),
+    distinct=st.booleans(),
 )
 
 
@@ -173,16 +185,17 @@ def test_an_answer_is_usable_or_counted_never_both(answers, pairing):
 
 
 @given(answers=st.lists(ANSWER, max_size=10), pairing=PAIRINGS, seed=st.integers())
-def test_accepted_answers_are_always_right_finished_and_distinct(answers, pairing, seed):
+def test_accepted_answers_are_always_right_and_as_many_as_asked_for(answers, pairing, seed):
     rows, counts = group(answers), Counter()
     candidates = usable(rows, pairing, counts)
 
     kept = accepted_of(candidates, pairing, Random(seed))
 
-    right = {tuple(r.completion_ids) for r, g in candidates if g.correct}
+    right = [tuple(r.completion_ids) for r, g in candidates if g.correct]
+    right = list(dict.fromkeys(right)) if pairing.distinct else right
     texts = [tuple(row.completion_ids) for row in kept]
-    assert len(texts) == len(set(texts)) == min(len(right), pairing.accepted_per_prompt or len(right))
-    assert set(texts) <= right
+    assert len(texts) == min(len(right), pairing.accepted_per_prompt or len(right))
+    assert not Counter(texts) - Counter(right)
 
 
 @given(answers=st.lists(ANSWER, max_size=10), pairing=PAIRINGS, seed=st.integers())
