@@ -108,7 +108,7 @@ def run_campaign(
 
     if not verbose:
         environment.quiet_prefect()
-    with environment.without_heartbeat():  # type: ignore[attr-defined]
+    with environment.local_server():
         policy = campaign(loaded, tuple(refresh))
     facts = report.read(workspace, loaded.name)
     out.print(results_table(facts))

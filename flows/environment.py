@@ -6,8 +6,12 @@ A variable that the user has set wins. Nothing here reports usage to anyone.
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from flows import watchdog
 
 LOGGERS = ("flows", "tasks", "artifacts", "eval_math")
 
@@ -75,12 +79,18 @@ def quiet_prefect() -> None:
                 handler.setLevel(logging.CRITICAL)
 
 
-def without_heartbeat() -> object:
-    """A context in which flows send no heartbeat: without a server nobody listens, and each flow waits a second."""
-    from contextlib import nullcontext
+@contextmanager
+def local_server() -> Iterator[None]:
+    """What is different without a configured Prefect server; nothing when there is one.
 
+    Flows send no heartbeat, since nobody listens and each would wait a second; and the temporary server that
+    Prefect starts is ended even if this process is killed.
+    """
+    if "PREFECT_API_URL" in os.environ:
+        yield
+        return
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    if "PREFECT_API_URL" in os.environ:
-        return nullcontext()
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    watchdog.start()
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield

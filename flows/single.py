@@ -31,7 +31,7 @@ def evaluate_model(
 
     from flows.evaluate import evaluate
 
-    with environment.without_heartbeat():  # type: ignore[attr-defined]
+    with environment.local_server():
         scores = list(workspace.store.read(Ref.from_json(evaluate(config)), Score))
     table = Table("benchmark", "problems", "metric", "%", "truncated, %", "too long", "no verdict", title=model)
     for name in names:

@@ -122,11 +122,13 @@ def test_a_run_killed_in_training_goes_on_from_its_checkpoint_and_ends_the_same(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     orphans = wait_until_gone(checkpoint)
+    servers = wait_for_no_server(home)
     done = odr(home, "demo", *again)
 
     found = results(home, "killed")
     log = (checkpoint / "log.txt").read_text()
     assert orphans == []
+    assert servers == []
     assert done.returncode == 0, done.stderr[-4000:]
     assert [stage for label, stage, cached in stages(found) if label == "iteration 1" and not cached] == ["train"]
     assert "resuming from" in log
@@ -153,6 +155,25 @@ def wait_until_gone(workdir: Path) -> list[str]:
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.2)
+
+
+def wait_for_no_server(home: Path) -> list[int]:
+    """Temporary Prefect servers of this data root that are still there ten seconds later."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if serves(path, home)]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def serves(process: Path, home: Path) -> bool:
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+        command = (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return f"ODR_HOME={home}".encode() in variables and b"prefect.server.api" in command
 
 
 def command_lines() -> list[str]:
