@@ -73,7 +73,7 @@ def grade_answer(answer: str, gold: str | Sequence[str], policy: Policy) -> Grad
         # An unreadable gold might have been the one that matches, so it outweighs a mismatch.
         if best is None or (verdict.correct is None and best.correct is not None):
             best = verdict
-    return best or Grade(None, Reason.GOLD_UNREADABLE, 0, answer)
+    return best or Grade(None, Reason.GOLD_UNREADABLE, 0, answer=answer)
 
 
 def _against(answer: str, gold: str, policy: Policy) -> Grade:
@@ -82,7 +82,7 @@ def _against(answer: str, gold: str, policy: Policy) -> Grade:
     except Exception:
         # A defect in the grader must reach the report as such, and must not stop a run of a million rows.
         reason, normalised = Reason.GRADER_CRASHED, None
-    return Grade(verdict_of(reason), reason, _STAGES.get(reason, 4), answer, gold=normalised)
+    return Grade(verdict_of(reason), reason, _STAGES.get(reason, 4), answer=answer, gold_form=normalised)
 
 
 def _decide(answer: str, gold: str, policy: Policy) -> tuple[Reason, str | None]:

@@ -27,12 +27,16 @@ class Reason(StrEnum):
     MEMBERS_EQUAL = "members_equal"
     """The same tuple, set, interval or matrix, member by member."""
     SAME_SOLUTIONS = "same_solutions"
-    """Equations or inequalities that are multiples of each other."""
+    """Equations or inequalities with the same solutions."""
+    SYMBOLIC_EQUAL = "symbolic_equal"
+    """Equal by computer algebra, in a process of its own, where no cheaper stage could decide."""
 
     DIFFERENT = "different"
     """Both were read and they differ."""
     WRONG_COUNT = "wrong_count"
-    """More or fewer values than the gold has; two alternatives are no answer to one question."""
+    """More or fewer values than the gold has."""
+    HEDGED = "hedged"
+    """Two alternatives for one question, such as "5 or 7"; right is not enough among others."""
     WRONG_KIND = "wrong_kind"
     """Another kind of object: a number for an interval, or the like."""
     WRONG_ENDPOINT = "wrong_endpoint"
@@ -51,6 +55,8 @@ class Reason(StrEnum):
     """The answer's value is beyond the limits on digits and exponents."""
     TIMEOUT = "timeout"
     """The answer took longer than the deadline."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The answer needed more memory than a worker may use."""
 
     GOLD_UNREADABLE = "gold_unreadable"
     """No verdict: the reference answer cannot be read."""
@@ -69,6 +75,7 @@ RIGHT = frozenset(
         Reason.IDENTITY,
         Reason.MEMBERS_EQUAL,
         Reason.SAME_SOLUTIONS,
+        Reason.SYMBOLIC_EQUAL,
     }
 )
 UNKNOWN = frozenset({Reason.GOLD_UNREADABLE, Reason.GRADER_CRASHED})
@@ -89,15 +96,20 @@ class Grade:
     """None: no verdict could be reached, and it is not the response's fault. Never read as False."""
     reason: Reason
     stage: int
-    """0 extraction, 1 same text, 2 normalised text, 3 exact numbers, 4 expressions."""
+    """0 extraction, 1 same text, 2 normalised text, 3 exact numbers, 4 expressions, 5 computer algebra."""
+    kind: str | None = None
+    """What the gold is: number, quantity, expression, equation, inequality, interval, tuple, set, list, matrix,
+    choice or text. None: the gold was not looked at, or could not be read."""
     answer: str | None = None
     """The final answer as it stands in the response."""
     span: tuple[int, int] | None = None
     """Where it stands: response[start:end]."""
     rule: str | None = None
     """Which extraction rule found it: boxed, answer_tag, hashes, marker, last_formula, last_number."""
-    gold: str | None = None
-    """The reference that decided, after normalisation."""
+    answer_form: str | None = None
+    """The answer after normalisation, where normalising was needed."""
+    gold_form: str | None = None
+    """The reference that decided, likewise."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def test_the_grade_tells_where_the_answer_stands_and_what_decided() -> None:
 
     assert found.span is not None
     assert response[slice(*found.span)] == found.answer == r"\frac{2}{4}"
-    assert (found.reason, found.rule, found.stage, found.gold) == (Reason.RATIONAL_EQUAL, "boxed", 3, "0.5")
+    assert (found.reason, found.rule, found.stage, found.gold_form) == (Reason.RATIONAL_EQUAL, "boxed", 3, "0.5")
     assert 0 < found.seconds < 1
     assert Grade.from_json(json.loads(json.dumps(found.to_json()))) == found
 
