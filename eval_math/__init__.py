@@ -8,10 +8,11 @@ A verdict is right, wrong or unknown (None): an unreadable answer is wrong, an u
 grader is unknown, counted, and never trained on. Text of a model is never executed.
 """
 
-from eval_math.extract import Extraction, extract
+from eval_math.extraction.extract import Extraction, extract
 from eval_math.grade import grade
+from eval_math.judging.gold import Gold, compile_gold
 from eval_math.policy import Policy
-from eval_math.pool import grade_many
 from eval_math.verdict import Grade, Reason
+from eval_math.workers.pool import grade_many
 
-__all__ = ["Extraction", "Grade", "Policy", "Reason", "extract", "grade", "grade_many"]
+__all__ = ["Extraction", "Gold", "Grade", "Policy", "Reason", "compile_gold", "extract", "grade", "grade_many"]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Style = Literal["lenient", "strict"]
+Style = Literal["lenient", "strict", "bare"]
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a verdict may change, so that scores of different graders are never compared."""
 
 _TOLERANCE = {"minerva_math": 0.01}
@@ -27,13 +27,14 @@ class Policy:
     name: str = "reward"
     version: int = VERSION
     style: Style = "strict"
-    """`strict` reads boxes only; `lenient` also tags, markers, and the last formula or number."""
+    """`strict` reads boxes only; `lenient` also tags, markers, and the last formula or number; `bare` takes the
+    whole response as the answer."""
     relative_tolerance: float = 0.0
     """Numbers within this relative distance are equal; 0 means exact."""
     min_digits: int = 5
     """A decimal answer to an exact, non-integer gold needs this many significant digits, all correct."""
     gold_digits: int = 3
-    """An exact answer may round to a decimal gold that shows at least this many significant digits."""
+    """An exact answer may round to a decimal gold that shows so many significant digits; a fraction also to 0.33."""
     choices: bool = True
     """Whether `(D) 14` may stand for the letter D or the value 14, whichever the gold is."""
     max_answer_chars: int = 4000

@@ -105,7 +105,7 @@ class Grade:
     span: tuple[int, int] | None = None
     """Where it stands: response[start:end]."""
     rule: str | None = None
-    """Which extraction rule found it: boxed, answer_tag, hashes, marker, last_formula, last_number."""
+    """Which extraction rule found it: boxed, answer_tag, hashes, marker, last_formula, last_number, bare."""
     answer_form: str | None = None
     """The answer after normalisation, where normalising was needed."""
     gold_form: str | None = None

@@ -11,28 +11,31 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from eval_math.extraction.boxes import final_boxes
+from eval_math.extraction.lastresort import FORMULA, last_resort
 from eval_math.policy import Style
 
 MAX_SCAN_CHARS = 400_000
 """Only the end of a longer response is searched; the final answer stands at the end."""
 
-_BRACES = re.compile(r"\\+(?:boxed|fbox|framebox)\s*\{|\\[\\{}]|[{}]")
-_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([A-Za-z0-9.+-]{1,40})")
-_JOIN = re.compile(r"[\s$.]*(?:,|;|and|or|\\text\s?\{\s*(?:and|or)\s*\}|,\s*(?:and|or))[\s$]*\Z")
 _TAG_OPEN, _TAG_CLOSE = "<answer>", "</answer>"
 _HASHES = re.compile(r"####[ \t]*([^\n]{1,4000})")
 _MARKER = re.compile(
-    r"(?:final answer|the answer|answer|result)\s*(?:is|are|equals|[:=\uff1a])+\s*"
+    r"(?:final answer|the answer|answer|result|(?:correct|right) (?:option|choice)|(?<![\w\\])A(?=:))\s*"
+    r"(?:is|are|equals|(?:must|should|has to|would) be|[:=\uff1a])+\s*"
     r"(?:equal to\b|therefore\b|thus\b|then\b|option\b|choice\b)?[:\uff1a]?"
-    r"|(?:\u7b54\u6848)\s*(?:\u662f|\u4e3a|[:\uff1a])",
+    r"|(?:\u7b54\u6848|\u9009\u9879)\s*(?:\u662f|\u4e3a|[:\uff1a])"
+    r"|(?:antwort|respuesta|risposta|resposta|r[\u00e9e]ponse|l\u00f6sung|soluci[\u00f3o]n|ergebnis)(?: \w+){0,2}\s*"
+    r"(?:ist|lautet|est|es|vaut|\u00e8|\u00e9|[:=])(?!\w)\s*:?",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"\.(?=\s|\Z)|\n|;|\bI hope\b|\bbecause\b|\bsince\b|\bwhich\b|\bwhere\b|\u3002")
-_FORMULA = re.compile(
-    r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(((?:[^\\]|\\[^()]){1,2000})\\\)"
-    r"|\\\[((?:[^\\]|\\[^\[\]]){1,2000})\\\]"
+_LONE_NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[/^*+=])")
+_SENTENCE_END = re.compile(r"\.(?=\s|\Z)|\n|;|\s\(?(?:I hope|because|since|which|where)\b|\u3002")
+# A base model that goes on with a question of its own invention; what it answered before counts.
+_ANSWERED = re.compile(r"\\boxed|####")
+_NEXT_QUESTION = re.compile(
+    r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:Question|Problem|Q|Human|User|Instruction|\u95ee\u9898)\s*\d*\s*[:\uff1a]"
 )
-_NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\w.]))?\s?%?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Extraction:
     start: int
     end: int
     rule: str
-    """boxed, answer_tag, hashes, marker, last_formula or last_number."""
+    """boxed, answer_tag, hashes, marker, bold, last_formula, last_number, or bare."""
 
 
 def finished_part(text: str) -> tuple[int, int, bool]:
@@ -57,14 +60,21 @@ def finished_part(text: str) -> tuple[int, int, bool]:
     open_at = text.find("<think>", start)
     if open_at >= 0:
         return start, open_at, True
+    if not text[start:].strip() and (began := text.find("<think>")) > 0:
+        # The answer stands before the thinking, which only checks it.
+        return 0, began, False
     return start, len(text), False
 
 
 def extract(text: str, style: Style = "lenient") -> Extraction | None:
     """The final answer, or None when there is none under this style; never raises on any str."""
+    if style == "bare":
+        whole = text.strip()
+        start = text.find(whole)
+        return Extraction(whole, start, start + len(whole), "bare") if whole else None
     start, end, _ = finished_part(text)
     start = max(start, end - MAX_SCAN_CHARS)
-    part = text[start:end]
+    part = _first_answered(text[start:end])
     found = _boxed(part)
     if found is None and style == "lenient":
         found = _tagged(part) or _hashes(part) or _marked(part) or _last_resort(part)
@@ -73,43 +83,21 @@ def extract(text: str, style: Style = "lenient") -> Extraction | None:
     return Extraction(found.text, found.start + start, found.end + start, found.rule)
 
 
+def _first_answered(part: str) -> str:
+    """The part up to a further question that follows an answer."""
+    answers = [match.start() for pattern in (_ANSWERED, _MARKER) if (match := pattern.search(part))]
+    question = _NEXT_QUESTION.search(part, min(answers)) if answers else None
+    return part[: question.start()] if question else part
+
+
 def _boxed(part: str) -> Extraction | None:
-    boxes = _complete_boxes(part)
+    boxes = final_boxes(part)
     if not boxes:
-        bare = _last(_BARE_BOX, part)
-        return _trimmed(part, bare.start(1), bare.end(1), "boxed") if bare else None
-    last = boxes.pop()
-    texts, start, end = [part[last[1] : last[2]]], last[1], last[2]
-    while boxes and last[0] - boxes[-1][2] < 40 and _JOIN.match(part, boxes[-1][2] + 1, last[0]):
-        last = boxes.pop()
-        texts.append(part[last[1] : last[2]])
-        start = last[1]
-    if len(texts) > 1:
-        return Extraction(", ".join(text.strip() for text in reversed(texts)), start, end, "boxed")
-    inner = _trimmed(part, last[1], last[2], "boxed")
-    nested = _complete_boxes(inner.text)
-    if nested and nested[-1][0] == 0 and nested[-1][2] == len(inner.text) - 1:
-        return _trimmed(part, inner.start + nested[-1][1], inner.start + nested[-1][2], "boxed")
-    return inner
-
-
-def _complete_boxes(part: str) -> list[tuple[int, int, int]]:
-    """(command start, content start, content end) of the last few outermost complete boxes."""
-    stack: list[tuple[int, int] | None] = []
-    boxes: list[tuple[int, int, int]] = []
-    for match in _BRACES.finditer(part):
-        token = match.group()
-        if token[0] == "\\" and token[-1] == "{" and len(token) > 2:
-            stack.append((match.start(), match.end()))
-        elif token == "{":
-            stack.append(None)
-        elif token == "}" and stack:
-            opened = stack.pop()
-            if opened is not None:
-                while boxes and boxes[-1][0] > opened[0]:
-                    boxes.pop()
-                boxes.append((opened[0], opened[1], match.start()))
-    return boxes
+        return None
+    if len(boxes) == 1:
+        return _trimmed(part, boxes[0].start, boxes[0].end, "boxed")
+    texts = [part[box.start : box.end].strip() for box in boxes]
+    return Extraction(", ".join(texts), boxes[0].start, boxes[-1].end, "boxed")
 
 
 def _tagged(part: str) -> Extraction | None:
@@ -133,22 +121,25 @@ def _marked(part: str) -> Extraction | None:
     start = match.end()
     while start < len(part) and part[start] in " \t\n*:":
         start += 1
-    formula = _FORMULA.match(part, start)
+    formula = FORMULA.match(part, start)
     if formula and (rest := _SENTENCE_END.search(part, formula.end())) and rest.start() - formula.end() > 0:
         return _trimmed(part, start, rest.start(), "marker")
     if formula:
         return _trimmed(part, start, formula.end(), "marker")
     ended = _SENTENCE_END.search(part, start)
     found = _trimmed(part, start, ended.start() if ended else len(part), "marker")
+    numbers = list(_LONE_NUMBER.finditer(found.text))
+    if len(numbers) == 1 and len(found.text.split()) > 4 and "\\" not in found.text and "$" not in found.text:
+        # "The answer is that he runs 104 miles a year": a sentence with one number in it.
+        return Extraction(
+            numbers[0].group(), found.start + numbers[0].start(), found.start + numbers[0].end(), "marker"
+        )
     return found if found.text and len(found.text) <= 4000 else None
 
 
 def _last_resort(part: str) -> Extraction | None:
-    formula, number = _last(_FORMULA, part), _last(_NUMBER, part)
-    if formula and (number is None or number.start() < formula.end()):
-        group = next(index for index in (1, 2, 3, 4) if formula.group(index) is not None)
-        return _trimmed(part, formula.start(group), formula.end(group), "last_formula")
-    return _trimmed(part, number.start(), number.end(), "last_number") if number else None
+    found = last_resort(part)
+    return _trimmed(part, found.start, found.end, found.rule) if found else None
 
 
 def _last(pattern: re.Pattern[str], part: str) -> re.Match[str] | None:

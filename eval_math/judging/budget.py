@@ -1,4 +1,4 @@
-"""The processor time that one answer may take, checked wherever a value is computed."""
+"""What one answer may take: processor time, checked wherever a value is computed, and time for computer algebra."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def check() -> None:
     """Do nothing before the deadline; raise OutOfTime after it."""
     if time.thread_time() > getattr(_LOCAL, "deadline", float("inf")):
         raise OutOfTime
+
+
+def set_patience(seconds: float) -> None:
+    """Let this thread wait so many more seconds for computer algebra, over all references of the answer."""
+    _LOCAL.patience = time.monotonic() + seconds
+
+
+def patience() -> float:
+    """The seconds that are left to wait."""
+    return max(0.0, getattr(_LOCAL, "patience", 0.0) - time.monotonic())

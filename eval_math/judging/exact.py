@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from eval_math.budget import check
-from eval_math.tree import Call, Node, Num, Quantity, TooLarge
+from eval_math.judging.budget import check
+from eval_math.reading.tree import Call, Node, Num, Quantity, TooLarge, substitute
 
 MAX_BITS = 1 << 17
 """Largest numerator or denominator: about 39 000 decimal digits, a few milliseconds per operation."""
 MAX_FACTORIAL = 5000
 MAX_BINOMIAL = 10_000
+MAX_TERMS = 3000
+"""Terms of a written-out sum or product."""
 
 
 def exact(node: Node) -> Fraction | None:
@@ -25,6 +27,8 @@ def exact(node: Node) -> Fraction | None:
     if not isinstance(node, Call):
         return exact(node.value) if isinstance(node, Quantity) else None
     check()
+    if node.head in ("sum", "prod"):
+        return _repeated(node)
     operation = _OPERATIONS.get(node.head)
     if operation is None:
         return None
@@ -41,6 +45,24 @@ def _bounded(value: Fraction | None) -> Fraction | None:
     if value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
         raise TooLarge("a number of more than 39 000 digits")
     return value
+
+
+def _repeated(node: Call) -> Fraction | None:
+    """A sum or product over an index between two integers."""
+    term, bound, low, high = node.args
+    first, last = exact(low), exact(high)
+    if first is None or last is None or first.denominator != 1 or last.denominator != 1:
+        return None
+    if last - first > MAX_TERMS:
+        raise TooLarge(f"more than {MAX_TERMS} terms")
+    total = Fraction(0 if node.head == "sum" else 1)
+    for index in range(first.numerator, last.numerator + 1):
+        value = exact(substitute(term, bound, Num(Fraction(index))))
+        if value is None:
+            return None
+        total = total + value if node.head == "sum" else total * value
+        _bounded(total)
+    return total
 
 
 def _add(*values: Fraction) -> Fraction:
@@ -107,6 +129,14 @@ def _factorial(value: Fraction) -> Fraction | None:
     return Fraction(math.factorial(value.numerator))
 
 
+def _double_factorial(value: Fraction) -> Fraction | None:
+    if value.denominator != 1 or value < 0:
+        return None
+    if value > MAX_FACTORIAL:
+        raise TooLarge(f"a double factorial above {MAX_FACTORIAL}!!")
+    return Fraction(math.prod(range(value.numerator, 0, -2)))
+
+
 def _binomial(above: Fraction, below: Fraction) -> Fraction | None:
     if above.denominator != 1 or below.denominator != 1 or above < 0 or below < 0:
         return None
@@ -137,6 +167,7 @@ _OPERATIONS = {
     "root": root,
     "cbrt": lambda value: root(value, Fraction(3)),
     "fact": _factorial,
+    "dfact": _double_factorial,
     "binom": _binomial,
     "abs": abs,
     "percent": lambda value: value / 100,

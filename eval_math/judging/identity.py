@@ -11,11 +11,13 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from eval_math.numeric import MIN_MAGNITUDE, ZERO_PRECISION, Undefined, context, evaluate, magnitude
-from eval_math.tree import Node, heads, symbols
+from eval_math.judging.exact import exact
+from eval_math.judging.numeric import MIN_MAGNITUDE, ZERO_PRECISION, Undefined, context, evaluate, magnitude
+from eval_math.reading.tree import Node, Num, Sym, TooLarge, heads, substitute, symbols
 
 NUM_POINTS = 4
-_INTEGER_HEADS = frozenset({"floor", "ceil", "gcd", "lcm"})
+_RATIONAL_HEADS = frozenset({"add", "mul", "neg", "div", "pow"})
+_INTEGER_HEADS = frozenset({"floor", "ceil", "gcd", "lcm", "sum", "prod", "dfact"})
 
 
 def same_value(left: Node, right: Node) -> bool:
@@ -29,18 +31,44 @@ def same_value(left: Node, right: Node) -> bool:
     names = sorted(symbols(left) | symbols(right))
     if not names:
         return _agree(left, right, {})
+    present = heads(left) | heads(right)
+    if present <= _RATIONAL_HEADS and (equal := _same_rational_function(left, right, names)) is not None:
+        return equal
     found = 0
     for number in range(6 * NUM_POINTS):
         try:
-            point = _point(names, number, heads(left) | heads(right))
-            if not _agree(left, right, point):
+            if not _agree(left, right, _point(names, number, present)):
                 return False
         except Undefined:
             continue
         found += 1
-        if found >= (4 * NUM_POINTS if (heads(left) | heads(right)) & _INTEGER_HEADS else NUM_POINTS):
+        if found >= (4 * NUM_POINTS if present & _INTEGER_HEADS else NUM_POINTS):
             return True
     raise Undefined("too few points with a value")
+
+
+def _same_rational_function(left: Node, right: Node, names: list[str]) -> bool | None:
+    """Equality of rational functions by exact values at random points (Schwartz-Zippel); None where there are none."""
+    random = Random(",".join(names))
+    found = 0
+    for _ in range(NUM_POINTS + 2):
+        values: list[Fraction | None] = []
+        point = {name: Num(Fraction(random.randint(10**8, 10**9))) for name in names}
+        for side in (left, right):
+            for name, value in point.items():
+                side = substitute(side, Sym(name), value)
+            try:
+                values.append(exact(side))
+            except TooLarge:
+                return None
+        if None in values:
+            continue
+        if values[0] != values[1]:
+            return False
+        found += 1
+        if found == 2:
+            return True
+    return None
 
 
 def _point(names: list[str], number: int, present: frozenset[str]) -> dict[str, Fraction]:
@@ -61,13 +89,14 @@ def _agree(left: Node, right: Node, point: dict[str, Fraction]) -> bool:
         vanishing = size < -precision // 2
         if vanishing:
             continue
+        if magnitude(a - b) > size - precision * 3 // 5:
+            return False
         if size > precision // 4:
             # Large values need their integer digits and then some: 2^300 and 2^300 + 1 must differ.
             ctx.prec = precision + size
             a, b = evaluate(left, point), evaluate(right, point)
-        difference = magnitude(a - b)
-        if difference > min(0, size) - precision * 3 // 5:
-            return False
+            if magnitude(a - b) > -precision * 3 // 5:
+                return False
     return not vanishing or _both_vanish(left, right, point)
 
 

@@ -6,15 +6,16 @@ precisions can get a wrong pi. So one thread at a time evaluates, under `EVALUAT
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from eval_math.budget import check
-from eval_math.exact import exact
-from eval_math.tree import Call, Node, Num, Quantity, Sym, TooLarge, Unreadable
+from eval_math.judging.budget import check
+from eval_math.judging.exact import MAX_TERMS, exact
+from eval_math.reading.tree import Call, Node, Num, Quantity, Sym, TooLarge, Unreadable, is_call
 
 MAX_MAGNITUDE, MIN_MAGNITUDE = 8192, -1500
 """Range of log2 of a value: what lies beyond is compared exactly or not at all."""
@@ -78,7 +79,7 @@ def evaluate(node: Node, point: dict[str, Fraction]) -> Any:
     if node.head == "i":
         return ctx.mpc(0, 1)
     try:
-        value = _apply(node, point)
+        value = _repeated(node, point) if node.head in ("sum", "prod") else _apply(node, point)
     except (ZeroDivisionError, ValueError, OverflowError) as error:
         if isinstance(error, TooLarge | Undefined | Unreadable):
             raise
@@ -89,6 +90,22 @@ def evaluate(node: Node, point: dict[str, Fraction]) -> Any:
     if value != 0 and not lowest <= ctx.mag(value) <= MAX_MAGNITUDE:
         raise TooLarge("a value beyond the numeric range")
     return value
+
+
+def _repeated(node: Call, point: dict[str, Fraction]) -> Any:
+    """A sum or product over an index; its ends must be integers at this point."""
+    ctx = context()
+    term, bound, *ends = node.args
+    if any(is_call(end, "inf") for end in ends):
+        raise Undefined("an infinite sum")
+    first, last = (evaluate(end, point) for end in ends)
+    if first != ctx.nint(first) or last != ctx.nint(last):
+        raise Undefined(ABSENT)
+    if last - first > MAX_TERMS:
+        raise TooLarge(f"more than {MAX_TERMS} terms")
+    assert isinstance(bound, Sym)
+    values = [evaluate(term, {**point, bound.name: Fraction(k)}) for k in range(int(first), int(last) + 1)]
+    return ctx.fsum(values) if node.head == "sum" else ctx.fprod(values)
 
 
 def _missing(name: str) -> Any:
@@ -113,10 +130,10 @@ def _apply(node: Call, point: dict[str, Fraction]) -> Any:
         return ctx.fprod(values)
     if head == "root":
         return _root(values[0], values[1])
-    if head in ("fact", "binom"):
+    if head in ("fact", "dfact", "binom"):
         if any(abs(value) > 2000 for value in values):
             raise TooLarge(head)
-        return ctx.factorial(values[0]) if head == "fact" else ctx.binomial(*values)
+        return {"fact": ctx.factorial, "dfact": ctx.fac2, "binom": ctx.binomial}[head](*values)
     if head in ("exp", "sinh", "cosh") and abs(values[0]) > MAX_MAGNITUDE:
         raise TooLarge(head)
     if head == "floor" or head == "ceil":
@@ -163,6 +180,12 @@ def _root(value: Any, degree: Any) -> Any:
     return ctx.sqrt(value) if degree == 2 else value ** (1 / degree)
 
 
+def _integer(value: Any) -> int:
+    if value.imag != 0 or value != context().nint(value.real):
+        raise Undefined(ABSENT)
+    return int(value.real)
+
+
 _SAME_NAME = "sin cos tan cot sec csc sinh cosh tanh coth exp ln floor ceil"
 _FUNCTIONS = {name: name for name in _SAME_NAME.split()} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
@@ -174,8 +197,11 @@ _SIMPLE = {
     "percent": lambda value: value / 100,
     "deg": lambda value: value * context().pi / 180,
     "rad": lambda value: value,
+    "cis": lambda value: context().expj(value),
     "cbrt": lambda value: _root(value, context().mpf(3)),
     "logb": lambda value, base: context().ln(value) / context().ln(base),
+    "gcd": lambda *values: context().mpf(math.gcd(*map(_integer, values))),
+    "lcm": lambda *values: context().mpf(math.lcm(*map(_integer, values))),
     "max": lambda *values: max(values),
     "min": lambda *values: min(values),
 }

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from eval_math.identity import constant_ratio, same_value
-from eval_math.numeric import Undefined
-from eval_math.tree import Call, Node, Sym, symbols
+import re
+
+from eval_math.judging.identity import constant_ratio, same_value
+from eval_math.judging.numeric import Undefined
+from eval_math.reading.tree import ZERO, Call, Node, Num, Sym, substitute, symbols, walk
 from eval_math.verdict import Reason
 
 _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+DOTS = "\\ldots"
+"""The name that stands for dots; a side with dots says nothing that could be compared."""
+_FUNCTION = re.compile(r"(\w+)\(([A-Za-z])\)")
 _INFINITY = Call("inf", ())
 
 
@@ -25,7 +30,9 @@ def definition(node: Node) -> tuple[Node, Node] | None:
     if not isinstance(node, Call) or not signs or any(sign != "=" for sign in signs):
         return (node.args[0], node.args[1]) if isinstance(node, Call) and signs == ["in"] else None
     name: Node = node.args[0]
-    sides: list[Node] = list(node.args[1:])
+    sides: list[Node] = [side for side in node.args[1:] if DOTS not in symbols(side)]
+    if not sides:
+        return None
     if len(sides) == 1 and isinstance(sides[0], Sym) and not isinstance(name, Sym):
         name, sides = sides[0], [name]
     if isinstance(name, Call) and name.head == "seq:()" and all(isinstance(part, Sym) for part in name.args):
@@ -34,6 +41,32 @@ def definition(node: Node) -> tuple[Node, Node] | None:
     if isinstance(name, Sym) and name not in sides:
         return (name, sides[-1]) if _all_equal(sides) else None
     return (sides[-1], sides[-1]) if not symbols(node) and _all_equal(list(node.args)) else None
+
+
+def same_argument(defined: tuple[Node, Node], name: Node) -> tuple[Node, Node]:
+    """f(t) = 2t as f(x) = 2x, where the other side calls the argument x."""
+    own, other = (_FUNCTION.fullmatch(each.name) if isinstance(each, Sym) else None for each in (defined[0], name))
+    if own is None or other is None or own[1] != other[1]:
+        return defined
+    return name, substitute(defined[1], Sym(own[2]), Sym(other[2]))
+
+
+def stated_value(node: Node) -> Node | None:
+    """The number on the right of `m + n = 4 + 7 = 11`, if all numbers in the chain are that one; else None."""
+    signs = operators(node)
+    if not isinstance(node, Call) or not signs or set(signs) != {"="} or not symbols(node):
+        return None
+    numbers = [side for side in node.args if not symbols(side)]
+    if not numbers or numbers[-1] != node.args[-1] or _is_curve(node.args[0], numbers[-1]) or not _all_equal(numbers):
+        return None
+    return numbers[-1]
+
+
+def _is_curve(left: Node, right: Node) -> bool:
+    """Whether `left = right` reads as an equation of a curve, not as a result: x^2 + y^2 = 1 is none, x + y = 5 is."""
+    if not symbols(left) & frozenset("xyz"):
+        return False
+    return right == ZERO or any(isinstance(part, Num) for part in walk(left))
 
 
 def _all_equal(sides: list[Node]) -> bool:

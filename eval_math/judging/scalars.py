@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from eval_math.exact import exact
-from eval_math.identity import same_value
-from eval_math.numeric import number_of
+from eval_math.judging.exact import exact
+from eval_math.judging.identity import same_value
+from eval_math.judging.numeric import number_of
 from eval_math.policy import Policy
-from eval_math.tree import Call, Node, Num, Quantity, Sym, TooLarge, heads, is_call, symbols
-from eval_math.units import KNOWN
+from eval_math.reading.tree import Call, Node, Num, Quantity, Sym, TooLarge, heads, is_call, symbols
+from eval_math.reading.units import KNOWN, read_unit
 from eval_math.verdict import RIGHT, Reason
+
+_SIGNS = ("percent", "deg", "rad")
 
 
 def same_scalar(answer: Node, gold: Node, policy: Policy) -> Reason:
     """The reason that decides between two values; raises what `numeric.same_value` raises."""
     if isinstance(answer, Quantity) or isinstance(gold, Quantity):
-        return _quantities(answer, gold, policy)
-    for sign in ("percent", "deg", "rad"):
+        if is_call(answer, *_SIGNS) or is_call(gold, *_SIGNS):
+            return Reason.UNIT_CONFLICT
+        return _quantities(_as_quantity(answer), _as_quantity(gold), policy)
+    for sign in _SIGNS:
         if is_call(answer, sign) or is_call(gold, sign):
             return _signed_values(answer, gold, sign, policy)
     if _is_infinite(answer) or _is_infinite(gold):
@@ -37,6 +41,15 @@ def _without_bare_unit(answer: Node) -> Node | None:
         return None
     value, unit = answer.args
     return value if isinstance(unit, Sym) and unit.name in KNOWN and not symbols(value) else None
+
+
+def _as_quantity(node: Node) -> Node:
+    """5 m beside a quantity is five metres, whatever m is elsewhere."""
+    if isinstance(node, Call) and node.head == "mul" and len(node.args) == 2 and isinstance(node.args[1], Sym):
+        unit = read_unit(node.args[1].name) if node.args[1].name in KNOWN else None
+        if unit and not symbols(node.args[0]):
+            return Quantity(node.args[0], *unit)
+    return node
 
 
 def _same(answer: Node, gold: Node) -> bool:
@@ -65,7 +78,7 @@ def _quantities(answer: Node, gold: Node, policy: Policy) -> Reason:
     if answer.dims == gold.dims and answer.scale != gold.scale:
         factor = Num(answer.scale / gold.scale)
         return same_scalar(Call("mul", (answer.value, factor)), gold.value, policy)
-    if answer.dims != gold.dims and answer.known and gold.known:
+    if answer.dims != gold.dims and answer.dims and gold.dims:
         return Reason.UNIT_CONFLICT
     return same_scalar(answer.value, gold.value, policy)
 
@@ -129,9 +142,12 @@ def _rounds(answer: Node, gold: Node, left: Fraction | None, right: Fraction | N
         return True
     written, stated = _literal(answer), _literal(gold)
     if written and not stated and written.digits >= policy.min_digits:
-        return (right is None or right.denominator != 1) and _rounds_to(gold, right, written)
-    if stated and not written and stated.digits >= policy.gold_digits:
-        return (left is None or not _terminates(left)) and _rounds_to(answer, left, stated)
+        return (right is None or right.denominator != 1) and _rounds_to(gold, right, written, cut=True)
+    enough = stated is not None and (
+        stated.digits >= policy.gold_digits or (left is not None and stated.digits > 1 and (stated.decimals or 0) > 1)
+    )
+    if stated and not written and enough:
+        return (left is None or not _terminates(left)) and _rounds_to(answer, left, stated, cut=False)
     return False
 
 
@@ -144,8 +160,8 @@ def _terminates(value: Fraction) -> bool:
     return rest == 1
 
 
-def _rounds_to(node: Node, value: Fraction | None, literal: Num) -> bool:
-    """Whether the literal is the value rounded to its last digit, or cut off there."""
+def _rounds_to(node: Node, value: Fraction | None, literal: Num, *, cut: bool) -> bool:
+    """Whether the literal is the value rounded to its last digit or, as far as `cut` allows, cut off there."""
     if value is None:
         number = number_of(node)
         if number.imag != 0:
@@ -155,7 +171,7 @@ def _rounds_to(node: Node, value: Fraction | None, literal: Num) -> bool:
     difference = abs(value) - abs(literal.value)
     if (value < 0) != (literal.value < 0):
         return False
-    return abs(difference) <= unit / 2 or 0 <= difference < unit
+    return abs(difference) <= unit / 2 or (cut and 0 <= difference < unit)
 
 
 def _near(answer: Node, gold: Node, tolerance: float) -> bool:

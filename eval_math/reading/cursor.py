@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eval_math.tokens import Token
-from eval_math.tree import Node, TooLarge, Unreadable
+from eval_math.reading.tokens import Token
+from eval_math.reading.tree import Node, TooLarge, Unreadable
 
 MAX_DEPTH = 40
 """Nesting of brackets, powers and functions; each level costs about ten stack frames."""
@@ -52,6 +52,12 @@ class Cursor:
             self.at += 1
             return token.text
         return None
+
+    def accept_text(self, word: str) -> bool:
+        """Consume the token at the cursor if it is this word."""
+        found = self.peek().kind == "text" and self.peek().text.strip().lower() == word
+        self.at += found
+        return found
 
     def expect(self, text: str) -> None:
         """Consume this token, operator or command."""

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from eval_math.commands import CommandParser, product_of
-from eval_math.cursor import ENDS, FRACTIONS
-from eval_math.tokens import FUNCTIONS
-from eval_math.tree import Call, Node, Num, Sym, Unreadable
+from eval_math.reading.commands import CommandParser
+from eval_math.reading.cursor import ENDS, FRACTIONS
+from eval_math.reading.functions import product_of, ratio_of
+from eval_math.reading.matrices import divided, negated
+from eval_math.reading.tokens import FUNCTIONS
+from eval_math.reading.tree import Call, Node, Num, Sym, TooLarge, Unreadable
+
+MAX_SIGNS = 8
+"""Factorials, primes, percent and degree signs behind one value."""
 
 
 class ExpressionParser(CommandParser):
@@ -38,30 +43,35 @@ class ExpressionParser(CommandParser):
             if sign in ("pm", "mp"):
                 return Call(sign, (Num(Fraction(0)), self.signed_once()))
             negative ^= sign == "-"
-        return Call("neg", (self.product(),)) if negative else self.product()
+        return negated(self.product()) if negative else self.product()
 
     def signed_once(self) -> Node:
         """A product with at most one minus before it: the operand of a leading plus-minus."""
         return Call("neg", (self.product(),)) if self.accept("-") else self.product()
 
     def product(self) -> Node:
-        """Factor (('*' | '/')? factor)*, left to right."""
-        node = self.mixed() or self.power()
-        factors: list[Node] = [node]
+        """Factor (('*' | '/')? factor)*, left to right; products parted by ':' are a ratio."""
+        mixed = self.mixed()
+        factors: list[Node] = [self.postfix(mixed) if mixed else self.power()]
+        parts: list[Node] = []
         while True:
-            operator = self.accept("*", "/", ":")
+            if self.accept(":") or self.accept_text("to"):
+                parts.append(product_of(factors))
+                factors = [self.power()]
+                continue
+            operator = self.accept("*", "/")
             if operator:
                 negative = bool(self.accept("-"))
                 right = self.power()
-                right = Call("neg", (right,)) if negative else right
+                right = negated(right) if negative else right
                 if operator == "*":
                     factors.append(right)
                 else:
-                    factors = [Call("div", (product_of(factors), right))]
+                    factors = [divided(product_of(factors), right)]
             elif self.starts_factor():
                 factors.append(self.power())
             else:
-                return product_of(factors)
+                return ratio_of([*parts, product_of(factors)])
 
     def mixed(self) -> Node | None:
         r"""2\frac{1}{3} or 2 1/3 as one number; None, with nothing consumed, for anything else."""
@@ -71,7 +81,7 @@ class ExpressionParser(CommandParser):
         following = self.peek(1)
         if following.kind == "cmd" and following.text in FRACTIONS:
             self.at += 1
-            part = self.power()
+            part = self.atom()
             above, below = part.args if isinstance(part, Call) and part.head == "div" else (None, None)
         elif following.num and following.spaced and self.peek(2).text == "/" and self.peek(3).num:
             above, below = following.num, self.peek(3).num
@@ -80,12 +90,17 @@ class ExpressionParser(CommandParser):
             return None
         if isinstance(above, Num) and isinstance(below, Num) and 0 < above.value < below.value:
             return Num(whole.value + above.value / below.value)
+        if isinstance(above, Num) and isinstance(below, Num) and 0 < below.value <= above.value:
+            # As a mixed number 1\frac{9}{5} is none, and as a product nobody writes it so.
+            raise Unreadable("an improper fraction behind a whole number")
         self.at = start
         return None
 
     def power(self) -> Node:
         """Atom postfix* ('^' exponent)?"""
         node = self.postfix(self.atom())
+        if isinstance(node, Num) and self.accept("_"):
+            return self.in_base(node)
         if not self.accept("^"):
             return node
         node = Call("pow", (node, self.exponent()))
@@ -105,8 +120,14 @@ class ExpressionParser(CommandParser):
 
     def postfix(self, node: Node) -> Node:
         """The node with factorials, primes, percent and degree signs applied."""
+        signs = 0
         while sign := self.accept("!", "'", "%", "\u00b0"):
-            if sign == "'":
+            signs += 1
+            if signs > MAX_SIGNS:
+                raise TooLarge(f"more than {MAX_SIGNS} signs behind a value")
+            if sign == "!" and self.accept("!"):
+                node = Call("dfact", (node,))
+            elif sign == "'":
                 if not isinstance(node, Sym):
                     raise Unreadable("a prime on an expression")
                 node = Sym(node.name + "'")
@@ -131,9 +152,15 @@ class ExpressionParser(CommandParser):
 
     def based(self, literal: Num) -> Node:
         """52_8 as digits and base, or the literal itself."""
-        if not self.accept("_"):
+        spelled = self.peek().kind == "text" and self.peek().text.lower() == "base" and self.peek(1).num is not None
+        self.at += spelled
+        if not spelled and not self.accept("_"):
             return literal
+        return self.in_base(literal)
+
+    def in_base(self, digits: Node) -> Node:
+        """The digits with the base that follows."""
         base = self.argument()
         if not isinstance(base, Num):
             raise Unreadable("a base that is no number")
-        return Call("based", (literal, base))
+        return Call("based", (digits, base))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _CHARACTERS = {
     "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u2010": "-", "\u2011": "-", "\ufe63": "-", "\u2044": "/",
@@ -44,11 +45,16 @@ _PRIME = re.compile(r"\^\s*\{?\s*((?:\\prime\s*)+)\}?")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ("{", "}"))
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d ,])")
 _TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|emph)\s*\*?\s*\{([^{}]*)\}")
+_SUBJECT = re.compile(r"^(?:it|this|that|they|he|she)(?: will be| would be| is| was| are| were) (?=\w{2})")
 _ARTICLE = re.compile(r"^(?:the|an?|is|are) (?=\w{2})")
 
 
+@lru_cache(maxsize=512)
 def clean(text: str) -> str:
     """The answer without wrappers, sizing commands and odd characters; at most one space in a row."""
+    if not text.isascii():
+        # Half of a surrogate pair is no character, and could not be stored.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = _RAISED.sub(lambda m: "^{" + m.group().translate(_TO_PLAIN) + "}", text)
     text = _LOWERED.sub(lambda m: "_{" + m.group().translate(_TO_PLAIN) + "}", text)
     text = _VULGAR.sub(
@@ -57,7 +63,8 @@ def clean(text: str) -> str:
     text = unwrap(text.translate(_TRANSLATION))
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    text = _GROUPED.sub("", text).replace("\\!", "")
+    text = text.replace(r"\(", " ").replace(r"\)", " ")
+    text = _GROUPED.sub("", text).replace("\\!", "").replace("{:}", ":")
     text = _DECIMAL_COMMA.sub(".", text)
     text = _DEGREE.sub("\u00b0", _SILENT.sub(" ", _DELIMITERS.sub(" ", text)))
     text = _PRIME.sub(lambda m: "'" * m.group(1).count("prime"), text)
@@ -65,7 +72,7 @@ def clean(text: str) -> str:
     text = _MODULE.sub("", text)
     if "$" in text:
         # "$69$,$84$" has formula signs in pairs; an odd one out before a digit is money.
-        money = len(_DOLLAR.findall(text)) % 2 == 1 and re.match(r"-?\$ ?[\d.]", text)
+        money = len(_DOLLAR.findall(text)) % 2 == 1 and re.match(r"-?\$ ?[\d.]", text) and text[-1] != "$"
         text = ("\\" if money else "") + text if money and text[0] == "$" else text
         text = text if money else _DOLLAR.sub("", text).strip()
     return text.lstrip("= ") if text.startswith("=") else text
@@ -112,6 +119,7 @@ def squeeze(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=512)
 def as_words(text: str) -> str:
     """The text as lower-case words, without wrappers, articles and final punctuation."""
     text = clean(text)
@@ -119,4 +127,4 @@ def as_words(text: str) -> str:
         text = _TEXT.sub(r" \1 ", text)
     text = re.sub(r"[\s$\"'{}]+", " ", text).strip(" .,:;!").lower()
     text = text.replace(". ", " ").replace(".", "") if re.search(r"[a-z]\.", text) else text
-    return _ARTICLE.sub("", re.sub(r"\s+", " ", text))
+    return _ARTICLE.sub("", _SUBJECT.sub("", re.sub(r"\s+", " ", text)))

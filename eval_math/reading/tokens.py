@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from eval_math.tree import Num, TooLarge, Unreadable
-from eval_math.units import KNOWN, MULTIPLIERS, STOP_WORDS, is_unit_word
+from eval_math.reading.tree import Num, TooLarge, Unreadable
+from eval_math.reading.units import KNOWN, MULTIPLIERS, STOP_WORDS, is_unit_word
 
 MAX_EXPONENT = 10_000
 """Largest power of ten in scientific notation."""
@@ -16,11 +16,15 @@ _FUNCTION_NAMES = """sin cos tan cot sec csc arcsin arccos arctan asin acos atan
 sinh cosh tanh coth exp ln log lg sqrt cbrt abs floor ceil gcd lcm max min Re Im arg binom"""
 _FONT_NAMES = """text mbox textbf textit textrm texttt mathrm mathbf mathit mathsf mathtt operatorname mathbb
 mathcal emph bm boldsymbol hbox underline"""
-FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
+_NUMBER_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen twenty"""
+NUMBER_WORDS = {word: value for value, word in enumerate(_NUMBER_WORDS.split())}
+FUNCTIONS = frozenset([*_FUNCTION_NAMES.split(), "cis"])
 CONSTANTS = frozenset({"pi", "inf", "infty", "infinity", "oo"})
 _RELATIONS = {
     "le": "<=", "leq": "<=", "leqslant": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "lt": "<",
-    "gt": ">", "ne": "!=", "neq": "!=", "in": "in", "approx": "=", "simeq": "=", "equiv": "=", "cdot": "*",
+    "gt": ">", "ne": "!=", "neq": "!=", "in": "in", "approx": "approx", "simeq": "approx", "equiv": "=", "cdot": "*",
+    "land": "and", "wedge": "and", "lor": "or", "vee": "or", "pmod": "mod", "bmod": "mod", "mod": "mod",
     "times": "*", "div": "/", "ast": "*", "colon": ":", "cup": "cup", "cap": "cap", "setminus": "minus",
     "backslash": "minus", "pm": "pm", "mp": "mp", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|",
     "lbrace": "\\{", "rbrace": "\\}", "lparen": "(", "rparen": ")", "lbrack": "[", "rbrack": "]",
@@ -34,7 +38,10 @@ _TOKEN = re.compile(
     r"|(?P<op>\\[{}%$|&#_\\]|\*\*|<=|>=|!=|:=|==|[-+*/^_=<>!%(){}\[\],;:|'&\u00b0$])"
 )
 _SPLIT = re.compile(r"arcsin|arccos|arctan|sqrt|sin|cos|tan|log|ln|pi|.")
-_GROUP = re.compile(r"\s*\*?\s*\{([^{}]*)\}")
+_GROUP = re.compile(r"\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_UNIT_POWERS = re.compile(r"(?=.*[\^*/]|.*\\cdot)(?:\s|\\cdot|\\times|[A-Za-z]{1,12}|\^\s*\{?\s*-?\d\s*\}?|[*/])+\Z")
+_AXES = {"i": "i", "j": "j", "k": "k", "imath": "i", "jmath": "j", "hat{i}": "i", "hat{j}": "j", "hat{k}": "k"}
+_LETTERS = re.compile(r"[A-Za-z](?:\s*(?:,|and|or|, and|, or)\s+[A-Za-z])+\Z")
 _NUMERIC = re.compile(r"^[\s\d.,+\-/()]+$")
 
 
@@ -96,9 +103,16 @@ def _append_name(tokens: list[Token], run: str, spaced: bool) -> None:
     # An acronym such as SRMC is one name; shorter runs of letters are products.
     if run in FUNCTIONS or lower in CONSTANTS or len(run) == 1 or (len(run) > 3 and run.isupper()):
         tokens.append(Token("name", lower if lower in CONSTANTS else run, None, spaced))
-    elif lower in ("and", "or"):
-        tokens.append(Token("op", ",", None, spaced))
-    elif lower in STOP_WORDS or lower in MULTIPLIERS or is_unit_word(run) or lower in ("per", "in", "percent"):
+    elif lower in ("and", "or", "mod", "modulo"):
+        tokens.append(Token("op", lower[:3], None, spaced))
+    elif lower in NUMBER_WORDS:
+        tokens.append(Token("num", run, Num(Fraction(NUMBER_WORDS[lower])), spaced))
+    elif (
+        lower in STOP_WORDS
+        or lower in MULTIPLIERS
+        or lower in ("per", "in", "percent", "base")
+        or (is_unit_word(run) and (len(run) > 3 or _ends_value(tokens)))
+    ):
         tokens.append(Token("text", run, None, spaced))
     else:
         parts = _SPLIT.findall(run)
@@ -117,22 +131,41 @@ def _group_command(text: str, at: int, command: str, tokens: list[Token], spaced
     inner = match.group(1).strip()
     if command in ("begin", "end"):
         tokens.append(Token(command, inner.rstrip("*")))
-    elif command == "mathrm" and inner in KNOWN and tokens and (tokens[-1].num or tokens[-1].text in (")", "}")):
+    elif command in ("mathbf", "bm", "boldsymbol", "hat", "vec") and (axis := inner.lstrip("\\").strip("{}")) in _AXES:
+        tokens.append(Token("name", "vec_" + _AXES[axis], None, spaced))
+    elif command in ("mathrm", "text") and inner in KNOWN and _ends_value(tokens):
         # 5 \mathrm{~m} is five metres, while \mathrm{e} stays a number.
         tokens.append(Token("text", inner, None, spaced))
     elif command == "mathbb":
         tokens.append(Token("cmd", "bb" + inner, None, spaced))
+    elif _is_unit_power(inner) and _ends_value(tokens):
+        tokens.append(Token("text", inner.replace("\\cdot", "*").replace("\\times", "*"), None, spaced))
     elif (
         inner in FUNCTIONS
-        or inner.lower() in ("and", "or")
+        or inner.lower() in ("and", "or", "mod")
+        or inner.lower() in NUMBER_WORDS
         or (len(inner) == 1 and command != "text")
         or "\\" in inner
         or _NUMERIC.match(inner)
+        or inner[:1].isdigit()
+        or _LETTERS.match(inner)
     ):
         tokens.extend(tokenise(inner))
     elif inner:
         tokens.append(Token("text", inner, None, spaced))
     return match.end()
+
+
+def _ends_value(tokens: list[Token]) -> bool:
+    """Whether a number or a closed group ends here, so that a unit may follow."""
+    return bool(tokens) and (
+        tokens[-1].num is not None or tokens[-1].kind == "text" or tokens[-1].text in (")", "}", "/")
+    )
+
+
+def _is_unit_power(inner: str) -> bool:
+    """Whether the inside of a font command is a product of units with powers, such as m s^{-1}."""
+    return bool(_UNIT_POWERS.match(inner))
 
 
 def number(text: str) -> Num:

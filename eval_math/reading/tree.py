@@ -1,8 +1,9 @@
 """The expression tree: numbers, symbols, operations and quantities; immutable and comparable.
 
-Heads of `Call` by arity:  add mul (n)  neg fact percent deg rad prime inf (0 or 1)  div pow root pm mp (2)
-any function name (n)  apply (function symbol, arguments)  based (digits, base)  set list union minus (n)
-rel:OP,OP (n + 1 sides) seq:OPEN CLOSE (n; tuples and intervals)  matrix (rows)  row (cells).
+Heads of `Call` by arity:  add mul ratio (n)  pi e i inf (0)  neg fact percent deg rad (1)  div pow root pm mp mod (2)
+any function name (n)  based (digits, base)  sum prod (term, bound index, low, high)
+set list or union intersection minus (n)  rel:OP,OP (n + 1 sides)  seq:OPEN CLOSE (n; tuples and intervals)
+matrix cases (rows)  row (cells)  family (value, names of any integers)  free (value, names of any numbers).
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ class Quantity(NamedTuple):
 Node = Num | Sym | Call | Quantity
 
 ZERO, ONE = Num(Fraction(0)), Num(Fraction(1))
+BOUND = "#"
+"""First character of the name of a bound index, which is no variable of the expression."""
+AXIS = "vec_"
+"""First characters of the names of the unit vectors i, j, k."""
+STRUCTURES = ("list", "or", "set", "union", "intersection", "minus", "matrix", "row", "cases")
+"""Heads of what has members."""
 
 
 class Unreadable(ValueError):
@@ -72,7 +79,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 def symbols(node: Node) -> frozenset[str]:
     """The names of all variables in the tree."""
-    return frozenset(part.name for part in walk(node) if isinstance(part, Sym))
+    return frozenset(part.name for part in walk(node) if isinstance(part, Sym) and part.name[0] != BOUND)
 
 
 def heads(node: Node) -> frozenset[str]:
@@ -87,11 +94,19 @@ def is_call(node: Node, *names: str) -> bool:
 
 def leaves(node: Node) -> Iterator[Node]:
     """The single values that a list, set, interval, matrix or relation is made of."""
-    if isinstance(node, Call) and (
-        node.head in ("list", "set", "union", "intersection", "minus", "matrix", "row")
-        or node.head.startswith(("seq:", "rel:"))
-    ):
+    if isinstance(node, Call) and (node.head in STRUCTURES or node.head.startswith(("seq:", "rel:"))):
         for argument in node.args:
             yield from leaves(argument)
     else:
         yield node
+
+
+def substitute(node: Node, old: Node, new: Node) -> Node:
+    """The tree with every occurrence of `old` replaced; its depth is bounded by the parser."""
+    if node == old:
+        return new
+    if isinstance(node, Call):
+        return Call(node.head, tuple(substitute(argument, old, new) for argument in node.args))
+    if isinstance(node, Quantity):
+        return node._replace(value=substitute(node.value, old, new))
+    return node

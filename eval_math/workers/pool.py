@@ -1,6 +1,6 @@
 """Grade many responses: in order, in bounded memory, with processes that can be killed.
 
-Small inputs are graded here. Larger ones go to `python -m eval_math.worker` children, started by subprocess
+Small inputs are graded here. Larger ones go to `python -m eval_math.workers.worker` children, started by subprocess
 rather than multiprocessing: a child then imports this package only, never the caller's __main__, and
 nothing is forked from a process with threads. One thread (the caller's) drives all of them.
 """
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from eval_math.extract import Extraction, extract
-from eval_math.grade import golds_of, grade, grade_answer
+from eval_math.extraction.extract import Extraction, extract
+from eval_math.grade import Golds, grade, grade_answer
+from eval_math.judging.gold import Gold
 from eval_math.policy import Policy
-from eval_math.processes import Job, Processes
 from eval_math.verdict import Grade
+from eval_math.workers.processes import Job, Processes
 
-Key = tuple[str, tuple[str, ...]]
+Key = tuple[str, Gold]
 
 SMALL = 256
 """Up to so many rows are graded in this process: starting children would take longer."""
@@ -29,7 +30,7 @@ CACHE_SIZE = 16_384
 
 
 def grade_many(
-    rows: Iterable[tuple[str, str | Sequence[str]]],
+    rows: Iterable[tuple[str, Golds]],
     policy: Policy,
     *,
     workers: int | None = None,
@@ -39,8 +40,9 @@ def grade_many(
     """One Grade per (response, golds) row, in the order of the rows.
 
     `workers` is the number of processes: None chooses, 0 grades in this process. An answer that takes
-    longer than `deadline` seconds has its process killed and comes out as TIMEOUT, or as GOLD_UNREADABLE
-    when its gold alone takes as long. `progress` is called with the number of rows done.
+    longer than `deadline` seconds has its process killed and comes out as TIMEOUT, one that needs more
+    memory than a process may have as OUT_OF_MEMORY, and either as GOLD_UNREADABLE when its gold alone
+    takes as much. `progress` is called with the number of rows done.
 
     Raises:
         ValueError: workers < 0 or deadline <= 0.
@@ -52,7 +54,7 @@ def grade_many(
 
 
 def _stream(
-    rows: Iterator[tuple[str, str | Sequence[str]]],
+    rows: Iterator[tuple[str, Golds]],
     policy: Policy,
     workers: int | None,
     deadline: float,
@@ -88,19 +90,23 @@ class _Cache:
             self.grades.popitem(last=False)
 
 
-def _in_process(rows: Iterator[tuple[str, str | Sequence[str]]], policy: Policy) -> Iterator[Grade]:
+def _in_process(rows: Iterator[tuple[str, Golds]], policy: Policy) -> Iterator[Grade]:
     cache = _Cache()
     for response, gold in rows:
         found = extract(response, policy.style)
         if found is None or not found.text.strip():
             yield grade(response, gold, policy)
             continue
-        key = (found.text, golds_of(gold))
+        key = (found.text, _as_gold(gold))
         verdict = cache.get(key)
         if verdict is None:
-            verdict = grade_answer(found.text, gold, policy)
+            verdict = grade_answer(*key, policy)
             cache.put(key, verdict)
         yield _placed(verdict, found)
+
+
+def _as_gold(gold: Golds) -> Gold:
+    return gold if isinstance(gold, Gold) else Gold((gold,) if isinstance(gold, str) else tuple(gold))
 
 
 def _placed(verdict: Grade, found: Extraction) -> Grade:
@@ -110,7 +116,7 @@ def _placed(verdict: Grade, found: Extraction) -> Grade:
 class _Run:
     """One pass over the rows with child processes."""
 
-    def __init__(self, rows: Iterator[tuple[str, str | Sequence[str]]], policy: Policy, processes: Processes) -> None:
+    def __init__(self, rows: Iterator[tuple[str, Golds]], policy: Policy, processes: Processes) -> None:
         self.rows = rows
         self.policy = policy
         self.processes = processes
@@ -146,7 +152,7 @@ class _Run:
             if found is None or not found.text.strip() or len(found.text) > self.policy.max_answer_chars:
                 self.window.append(grade(response, gold, self.policy))
                 continue
-            key = (found.text, golds_of(gold))
+            key = (found.text, _as_gold(gold))
             self.window.append((found, key))
             self.waiting[key] = self.waiting.get(key, 0) + 1
             if key not in self.running and key not in self.ready:

@@ -1,24 +1,24 @@
-"""Worker processes, killed when silent too long and replaced at once; the caller's thread drives them."""
+"""Worker processes, killed when silent too long or out of memory, and replaced; the caller's thread drives them."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
-import struct
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, astuple, dataclass, field
 from typing import NamedTuple
 
-from eval_math import worker
+from eval_math.children import start
+from eval_math.children.limits import OUT_OF_MEMORY_STATUS
+from eval_math.children.wire import READY, STARTING, send, unpack
+from eval_math.judging.gold import Gold
 from eval_math.policy import Policy
 from eval_math.verdict import Grade, Reason, verdict_of
+from eval_math.workers import worker
 
 BATCH_ITEMS, BATCH_BYTES = 32, 40_000
 """A batch stays below a pipe's 64 KiB, so that writing it never blocks."""
@@ -27,7 +27,7 @@ START_SECONDS = 60.0
 MAX_FAILED_STARTS = 3
 """So many children in a row that end before they are ready are no accident."""
 PROBE_ANSWER = "0.5"
-"""Graded against a gold whose answer ran out of time, to see which of the two is to blame."""
+"""Graded against a gold whose answer ran out of time or memory, to see which of the two is to blame."""
 
 
 class WorkersFailed(RuntimeError):
@@ -35,12 +35,17 @@ class WorkersFailed(RuntimeError):
 
 
 class Job(NamedTuple):
-    """One answer to grade. trial: 0 first, 1 again after a crash, 2 a probe of the gold after a timeout."""
+    """One answer to grade."""
 
     number: int
     answer: str
-    golds: tuple[str, ...]
-    trial: int = 0
+    gold: Gold
+    crashed: bool = False
+    """Whether this is the second trial, after a crash."""
+    suspect: Reason | None = None
+    """This is the probe of the gold: TIMEOUT or OUT_OF_MEMORY is what the answer is blamed for if the gold passes."""
+    seconds: float = 0.0
+    """How long the suspect took."""
 
 
 @dataclass(eq=False)
@@ -48,6 +53,7 @@ class _Child:
     process: subprocess.Popen[bytes]
     jobs: deque[Job] = field(default_factory=deque)
     buffer: bytearray = field(default_factory=bytearray)
+    heard_at: float = 0.0
     overdue_at: float = 0.0
     ready: bool = False
 
@@ -60,7 +66,7 @@ class Processes:
         self.count = count
         self.settings = {"policy": asdict(policy), "deadline": deadline}
         self.deadline = deadline
-        self.command = list(command or (sys.executable, "-m", worker.__name__))
+        self.command = list(command or start.command_of(worker.__name__))
         self.queue: deque[Job] = deque()
         self.children: list[_Child] = []
         self.selector = selectors.DefaultSelector()
@@ -79,8 +85,9 @@ class Processes:
             patience = max(0.0, min(child.overdue_at for child in busy) - time.monotonic())
             for key, _ in self.selector.select(patience):
                 self._read(key.data)
-            for child in [child for child in self.children if child.jobs and time.monotonic() > child.overdue_at]:
-                self._replace(child, timed_out=True)
+            now = time.monotonic()
+            for child in [child for child in self.children if child.jobs and now > child.overdue_at]:
+                self._replace(child, Reason.TIMEOUT)
         done, self.done = self.done, []
         return done
 
@@ -100,46 +107,35 @@ class Processes:
                 self._send(child)
 
     def _start(self) -> None:
-        # The package's own folder comes first and the working directory is left out of the path: no file
-        # lying there can stand in for a module.
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            self.command,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        child = _Child(process)
+        child = _Child(start.start(self.command, own_group=True))
         self.children.append(child)
-        assert process.stdout is not None
-        self.selector.register(process.stdout, selectors.EVENT_READ, child)
+        assert child.process.stdout is not None
+        self.selector.register(child.process.stdout, selectors.EVENT_READ, child)
         self._write(child, self.settings)
 
     def _send(self, child: _Child) -> None:
         size = 0
         while self.queue and len(child.jobs) < BATCH_ITEMS:
             job = self.queue[0]
-            size += 6 * (len(job.answer) + sum(map(len, job.golds))) + 64
-            if child.jobs and (size > BATCH_BYTES or job.trial):
+            size += 6 * (len(job.answer) + sum(map(len, job.gold.texts))) + 64
+            alone = job.crashed or job.suspect is not None
+            if child.jobs and (size > BATCH_BYTES or alone):
                 break
             child.jobs.append(self.queue.popleft())
-            if job.trial:
+            if alone:
                 break
         self._restart_clock(child)
-        self._write(child, [(job.number, job.answer, job.golds) for job in child.jobs])
+        self._write(child, [(job.number, job.answer, *astuple(job.gold)) for job in child.jobs])
 
     def _write(self, child: _Child, message: object) -> None:
         assert child.process.stdin is not None
         # A child that died is noticed where its output ends.
         with contextlib.suppress(BrokenPipeError):
-            worker.send(child.process.stdin, message)
+            send(child.process.stdin, message)
 
-    def _restart_clock(self, child: _Child) -> None:
-        child.overdue_at = time.monotonic() + (self.deadline if child.ready else START_SECONDS)
+    def _restart_clock(self, child: _Child, *, starting: bool = False) -> None:
+        child.heard_at = time.monotonic()
+        child.overdue_at = child.heard_at + (self.deadline if child.ready and not starting else START_SECONDS)
 
     def _read(self, child: _Child) -> None:
         if child not in self.children:
@@ -147,59 +143,61 @@ class Processes:
         assert child.process.stdout is not None
         data = os.read(child.process.stdout.fileno(), 1 << 16)
         if not data:
-            self._replace(child, timed_out=False)
+            self._replace(child)
             return
         child.buffer += data
-        while len(child.buffer) >= 4:
-            (length,) = struct.unpack(">I", child.buffer[:4])
-            if len(child.buffer) < 4 + length:
-                break
-            message = json.loads(bytes(child.buffer[4 : 4 + length]))
-            del child.buffer[: 4 + length]
-            if message == worker.READY:
+        while (message := unpack(child.buffer)) is not None:
+            if message == READY:
                 child.ready, self.num_failed_starts = True, 0
-            else:
+            elif message != STARTING:
                 job = child.jobs.popleft()
                 assert job.number == message[0]
                 self._settle(job, Grade.from_json(message[1]))
-            self._restart_clock(child)
+            self._restart_clock(child, starting=message == STARTING)
 
     def _settle(self, job: Job, verdict: Grade) -> None:
-        if job.trial == 2:
-            blame = Reason.TIMEOUT if verdict.correct is not None else Reason.GOLD_UNREADABLE
-            verdict = Grade(verdict_of(blame), blame, 4)
+        if job.suspect is not None:
+            verdict = _blamed(job.suspect if verdict.correct is not None else Reason.GOLD_UNREADABLE, job.seconds)
         self.done.append((job.number, verdict))
 
-    def _replace(self, child: _Child, *, timed_out: bool) -> None:
+    def _replace(self, child: _Child, reason: Reason = Reason.GRADER_CRASHED) -> None:
         """Kill a child; its first job is retried, probed or given up, the others go back to the queue."""
         jobs = child.jobs
+        seconds = time.monotonic() - child.heard_at
         self._end(child)
+        if child.process.returncode == OUT_OF_MEMORY_STATUS:
+            reason = Reason.OUT_OF_MEMORY
         if not child.ready:
-            self.num_failed_starts += 1
-            if self.num_failed_starts >= MAX_FAILED_STARTS:
-                command = " ".join(self.command)
-                raise WorkersFailed(
-                    f"{MAX_FAILED_STARTS} grading workers ended before they were ready; run `{command}` by hand "
-                    "to see why, or grade with workers=0"
-                )
+            self._count_failed_start()
             self.queue.extendleft(reversed(jobs))
             return
         if not jobs:
             return
         job = jobs.popleft()
         self.queue.extendleft(reversed(jobs))
-        if timed_out and job.trial == 2:
-            self.done.append((job.number, Grade(None, Reason.GOLD_UNREADABLE, 4)))
-        elif timed_out:
-            self.queue.appendleft(job._replace(answer=PROBE_ANSWER, trial=2))
-        elif job.trial == 0:
-            self.queue.appendleft(job._replace(trial=1))
+        if reason is Reason.GRADER_CRASHED and not job.crashed:
+            self.queue.appendleft(job._replace(crashed=True))
+        elif reason is Reason.GRADER_CRASHED:
+            self.done.append((job.number, _blamed(reason, seconds)))
+        elif job.suspect is not None:
+            self.done.append((job.number, _blamed(Reason.GOLD_UNREADABLE, seconds)))
         else:
-            self.done.append((job.number, Grade(None, Reason.GRADER_CRASHED, 4)))
+            self.queue.appendleft(job._replace(answer=PROBE_ANSWER, suspect=reason, seconds=seconds))
+
+    def _count_failed_start(self) -> None:
+        self.num_failed_starts += 1
+        if self.num_failed_starts >= MAX_FAILED_STARTS:
+            command = " ".join(self.command)
+            raise WorkersFailed(
+                f"{MAX_FAILED_STARTS} grading workers ended before they were ready; run `{command}` by hand "
+                "to see why, or grade with workers=0"
+            )
 
     def _end(self, child: _Child) -> None:
         self.children.remove(child)
         self.selector.unregister(child.process.stdout)  # type: ignore[arg-type]
-        child.process.kill()
-        with contextlib.suppress(BrokenPipeError):
-            child.process.communicate()
+        start.kill_group(child.process)
+
+
+def _blamed(reason: Reason, seconds: float) -> Grade:
+    return Grade(verdict_of(reason), reason, 4, seconds=seconds)

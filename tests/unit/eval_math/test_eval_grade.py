@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from eval_math import Policy, Reason, benchmarks, extract, grade
 from eval_math import grade as grade_function
-from eval_math.compare import compare
-from eval_math.parse import parse
-from eval_math.tree import Call, Node, Num, TooLarge, Unreadable
+from eval_math.judging.compare import compare
+from eval_math.reading.parse import parse
+from eval_math.reading.tree import Call, Node, Num, TooLarge, Unreadable
 from eval_math.verdict import RIGHT, UNKNOWN, Grade, verdict_of
 
 REWARD = Policy.reward()
@@ -214,7 +214,7 @@ def test_the_same_verdict_comes_from_other_threads() -> None:
 
 def test_a_defect_in_the_grader_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules[grade_function.__module__]
-    monkeypatch.setattr(module, "compare", lambda *_: 1 / 0)
+    monkeypatch.setattr(module, "decide", lambda *_: 1 / 0)
 
     found = grade(boxed("x+1"), "y", REWARD)
 

@@ -9,34 +9,49 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from eval_math import Grade, Policy, Reason, grade, grade_many, pool, processes
+from eval_math import Grade, Policy, Reason, grade, grade_many
+from eval_math.children import limits
+from eval_math.grade import Golds
+from eval_math.judging.gold import compile_gold
+from eval_math.workers import pool, processes
 
 REWARD = Policy.reward()
 
 STUB = """
-import os, sys, time
-from eval_math import worker
+import os, subprocess, sys, time
+from eval_math.children import limits, wire
 from eval_math.policy import Policy
 from eval_math.grade import grade_answer
 
-policy = Policy(**worker.receive(sys.stdin.buffer)["policy"])
-worker.send(sys.stdout.buffer, worker.READY)
-while (batch := worker.receive(sys.stdin.buffer)) is not None:
-    for number, answer, golds in batch:
+policy = Policy(**wire.receive(sys.stdin.buffer)["policy"])
+wire.send(sys.stdout.buffer, wire.READY)
+while (batch := wire.receive(sys.stdin.buffer)) is not None:
+    for number, answer, golds, answer_type in batch:
         if answer == "666" or "777" in golds:
+            time.sleep(60)
+        if answer == "86" or "87" in golds:
+            os._exit(limits.OUT_OF_MEMORY_STATUS)
+        if answer == "555":
+            wire.send(sys.stdout.buffer, wire.STARTING)
+            time.sleep(2.5)
+            wire.send(sys.stdout.buffer, wire.READY)
+        if answer == "444":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            open(sys.argv[1], "w").write(str(child.pid))
             time.sleep(60)
         if answer == "99" or (answer == "98" and not os.path.exists(sys.argv[1])):
             open(sys.argv[1], "w").close()
             os._exit(1)
-        worker.send(sys.stdout.buffer, [number, grade_answer(answer, golds, policy).to_json()])
+        wire.send(sys.stdout.buffer, [number, grade_answer(answer, golds, policy).to_json()])
 """
 
 
 @pytest.fixture
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Workers that hang on the answer 666 or the gold 777, die on 99, and die once on 98."""
+    """Workers that are told by answer or gold to hang, to die, to run out of memory, to start a process."""
     script = tmp_path / "stub.py"
     script.write_text(STUB)
     original = processes.Processes
@@ -95,6 +110,41 @@ def test_a_gold_that_hangs_by_itself_is_no_verdict(stub: Path) -> None:
         (None, Reason.GOLD_UNREADABLE),
         (True, Reason.SAME_TEXT),
     ]
+
+
+def test_an_answer_that_needs_too_much_memory_is_wrong_unless_its_gold_does_too(stub: Path) -> None:
+    pairs = [("86", "86"), ("1", "1"), ("1", "87"), ("2", "2")]
+
+    found = list(grade_many([(rf"\boxed{{{answer}}}", gold) for answer, gold in pairs], REWARD, workers=1))
+
+    assert [(verdict.correct, verdict.reason) for verdict in found] == [
+        (False, Reason.OUT_OF_MEMORY),
+        (True, Reason.SAME_TEXT),
+        (None, Reason.GOLD_UNREADABLE),
+        (True, Reason.SAME_TEXT),
+    ]
+
+
+def test_starting_the_computer_algebra_is_not_held_against_the_answer(stub: Path) -> None:
+    found = list(grade_many([(r"\boxed{555}", "555")], REWARD, workers=1, deadline=1.0))
+
+    assert found[0].correct is True
+
+
+def test_a_killed_worker_takes_what_it_started_with_it(stub: Path, tmp_path: Path) -> None:
+    found = list(grade_many([(r"\boxed{444}", "444")], REWARD, workers=1, deadline=1.0))
+
+    assert found[0].reason is Reason.TIMEOUT
+    assert found[0].seconds > 0.9
+    _, alive = psutil.wait_procs(_existing(int((tmp_path / "died").read_text())), timeout=10)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def _existing(pid: int) -> list[psutil.Process]:
+    try:
+        return [psutil.Process(pid)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_workers_that_cannot_start_are_an_error_not_a_column_of_unknowns(tmp_path: Path, stub: Path) -> None:
@@ -159,7 +209,7 @@ def test_identical_answers_to_one_gold_are_graded_once(monkeypatch: pytest.Monke
     calls: list[str] = []
     original = pool.grade_answer
 
-    def count(answer: str, gold: str, policy: Policy) -> Grade:
+    def count(answer: str, gold: Golds, policy: Policy) -> Grade:
         calls.append(answer)
         return original(answer, gold, policy)
 
@@ -225,8 +275,32 @@ def test_workers_do_not_import_the_callers_main_module(tmp_path: Path) -> None:
     assert done.stdout.split("\n")[:2] == ["main runs", "400"], done.stderr
 
 
+def test_a_worker_that_runs_out_of_memory_says_so_by_its_status() -> None:
+    code = """
+        from eval_math.children import limits
+        from eval_math.workers import worker
+        from eval_math.judging.gold import Gold
+        from eval_math.policy import Policy
+        worker.grade_answer = lambda *_: bytearray(1 << 30)
+        limits.limit_memory(limits.WORKER_BYTES)
+        worker._graded("1", Gold(("1",)), Policy())
+    """
+
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+
+    assert done.returncode == limits.OUT_OF_MEMORY_STATUS
+
+
+def test_a_compiled_gold_keeps_its_type_on_the_way_to_a_worker() -> None:
+    pairs = [(r"\boxed{1 < x < 2}", compile_gold("(1, 2)", kind)) for kind in ("interval", "tuple")]
+
+    for workers in (0, 1):
+        found = list(grade_many(pairs, REWARD, workers=workers))
+        assert [_untimed(verdict) for verdict in found] == [_untimed(grade(*pair, REWARD)) for pair in pairs]
+
+
 def test_a_worker_refuses_to_fill_the_memory() -> None:
-    code = "from eval_math import worker; worker.limit_memory(); bytearray(3 << 30)"
+    code = "from eval_math.children import limits; limits.limit_memory(limits.WORKER_BYTES); bytearray(1 << 30)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

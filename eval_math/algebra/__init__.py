@@ -1,0 +1,1 @@
+"""The rare fallback: computer algebra in a process that can be killed."""

@@ -1,0 +1,1 @@
+"""What all child processes share: limits, messages, a killable start."""

@@ -1,0 +1,1 @@
+"""From text to a tree: normalising, tokens, the grammar of answers."""

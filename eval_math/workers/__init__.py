@@ -1,0 +1,1 @@
+"""Grading in parallel, in processes that can be killed."""
