@@ -38,7 +38,7 @@ def grade(rollouts: Ref[Rollout], prompts: Ref[Prompt], grading: Grading, seed: 
         rollouts,
         prompts,
         eval_math.Policy.reward(),
-        rewards.load(grading.reward),
+        rewards.load(grading.reward, grading.reward_options),
         store,
         workers=run.machine.grade_workers,
         deadline=grading.deadline,

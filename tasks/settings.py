@@ -6,7 +6,7 @@ is part of no key: moving a campaign from one device to eight reuses what is fin
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -81,7 +81,10 @@ class Sampling(Settings):
 class Grading(Settings):
     """The rule that turns an answer into a reward."""
 
-    reward: str = Field(default="boxed_correct", description="A function of eval_math.rewards, or `module:function`.")
+    reward: str = Field(default="boxed_correct", description="A name of eval_math.rewards, or `module:function`.")
+    reward_options: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of that function by name, such as {budget_chars: 6000}."
+    )
     deadline: float = Field(default=5.0, gt=0, description="Seconds one answer may take before it counts as wrong.")
     shuffle: bool = Field(
         default=False, description="Negative control: hand every verdict to another answer. Nothing may be learned."
@@ -132,9 +135,19 @@ class Training(Settings):
 class Benchmark(Settings):
     """One benchmark and how often each problem is tried."""
 
-    name: str = Field(description="A benchmark of eval_math, or any file in `data_dir`.")
-    data_dir: Path | None = Field(default=None, description="Folder with <name>.jsonl; default: the hub.")
-    samples: int = Field(default=0, ge=0, description="Sampled answers per problem, for mean@n, maj@k and pass@k.")
+    name: str = Field(description="A benchmark of eval_math, any file in `data_dir`, or one of your own with `source`.")
+    data_dir: Path | None = Field(
+        default=None, description="Folder with <name>.jsonl or <name>.parquet; default: the hub."
+    )
+    source: Source | None = Field(default=None, description="A benchmark of your own: file or dataset, and columns.")
+    relative_tolerance: float | None = Field(
+        default=None, ge=0.0, lt=1.0, description="Numbers this close are equal; default: the benchmark's policy."
+    )
+    samples: int = Field(
+        default=0,
+        ge=0,
+        description="Sampled answers per problem, for mean@n, maj@k, pass@k. Default: the benchmark's n, if above 1.",
+    )
     temperature: float = Field(default=1.0, gt=0.0, description="Of the sampled answers.")
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     greedy: bool = Field(default=True, description="One more answer at temperature 0.")
@@ -174,11 +187,13 @@ class Evaluation(Settings):
         for bench in self.benchmarks:
             if bench.greedy:
                 update = {**common, "samples_per_prompt": 1, "temperature": 0.0, "top_p": 1.0}
-                decoding = Decoding(benchmark=bench.name, samples=1, greedy=True)
+                decoding = Decoding(benchmark=bench.name, samples=1, greedy=True, relative_tolerance=tolerance)
                 found.append((decoding, sampling.model_copy(update=update)))
             if bench.samples:
                 update = {"samples_per_prompt": bench.samples, "temperature": bench.temperature, "top_p": bench.top_p}
-                decoding = Decoding(benchmark=bench.name, samples=bench.samples, greedy=False)
+                decoding = Decoding(
+                    benchmark=bench.name, samples=bench.samples, greedy=False, relative_tolerance=tolerance
+                )
                 found.append((decoding, sampling.model_copy(update={**common, **update})))
         return found
 
@@ -187,6 +202,12 @@ class Warmup(Settings):
     """Supervised fine-tuning on worked solutions before the first iteration."""
 
     demonstrations: Source
+    @model_validator(mode="after")
+    def _one_place(self) -> "Benchmark":
+        if self.source and self.data_dir:
+            raise ValueError(f"benchmark {self.name}: give either `source` or `data_dir`, not both")
+        return self
+
     train: Training
 
 
@@ -201,6 +222,8 @@ class Machine(Settings):
     cpu_engines: int = Field(default=1, ge=1, description="Sampling engines when there is no GPU.")
     train_processes: int | None = Field(default=None, ge=1, description="Default: one per GPU, or 1 on the CPU.")
     threads: int = Field(default=1, ge=1, description="CPU threads per child process; processes x threads <= cores.")
+    relative_tolerance: float | None = None
+    """Of the policy its answers are graded under; None: the one customary for the benchmark."""
     deepspeed: Path = Field(default=Path("configs/deepspeed/zero0.json"), description="ZeRO stage and offloading.")
     launcher: Literal["auto", "direct", "torchrun", "deepspeed"] = Field(
         default="auto", description="auto: direct for one process, torchrun for several; deepspeed with a hostfile."
@@ -219,3 +242,4 @@ class Machine(Settings):
         if self.devices != "auto" and len(set(self.devices)) < len(self.devices):
             raise ValueError(f"machine.devices lists a GPU twice: {list(self.devices)}; two engines do not share one")
         return self
+            tolerance = bench.relative_tolerance
