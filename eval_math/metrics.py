@@ -1,33 +1,24 @@
 """Scores over problems with their standard errors; an unknown verdict is left out and counted.
 
-`verdicts[p][s]` is the verdict on sample s of problem p: True, False or None.
+`verdicts[p][s]` is the verdict on sample s of problem p: True, False or None; `answers[p][s]` its answer or None.
+Every score is a mean over problems of one value per problem in [0, 1], and its standard error is the one of that
+mean: samples of one problem are no independent tests. The values themselves (`mean_values`, `pass_values`,
+`majority_values`) are what `estimate.paired_bootstrap` compares between two runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Callable, Sequence
+
+from eval_math.policy import Policy
+from eval_math.scores.estimate import Estimate, mean_and_error, paired_bootstrap
+from eval_math.scores.voting import count_votes, majority_value
 
 Verdicts = Sequence[Sequence[bool | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over problems and how sure it is."""
-
-    value: float
-    standard_error: float
-    """Over problems; NaN for a single problem."""
-    num_problems: int
-    """Problems that entered the mean."""
-    num_samples: int
-    """Verdicts that entered it, unknown ones excluded."""
-    num_unknown: int
-    """Verdicts that were None."""
-    interval: tuple[float, float] | None = None
-    """95 % bootstrap interval, where one was computed."""
+Answers = Sequence[Sequence[str | None]]
+Values = list[float | None]
+"""One value per problem; None for a problem without any known verdict."""
 
 
 def mean_at_n(verdicts: Verdicts) -> Estimate:
@@ -36,7 +27,7 @@ def mean_at_n(verdicts: Verdicts) -> Estimate:
     Raises:
         ValueError: no problems, or no problem with a known verdict.
     """
-    return _over_problems(verdicts, [sum(known) / len(known) for known in _known(verdicts) if known])
+    return _estimate(mean_values(verdicts), verdicts)
 
 
 def pass_at_k(verdicts: Verdicts, k: int) -> Estimate:
@@ -45,68 +36,131 @@ def pass_at_k(verdicts: Verdicts, k: int) -> Estimate:
     Raises:
         ValueError: empty input, k < 1, or a problem with fewer than k known verdicts.
     """
-    if k < 1:
-        raise ValueError(f"k is {k}; pass@k needs k >= 1")
-    values: list[float] = []
-    for index, known in enumerate(_known(verdicts)):
-        if not known and len(verdicts[index]) > 0:
-            continue
-        if len(known) < k:
-            raise ValueError(f"problem {index} has {len(known)} known verdicts; pass@{k} needs at least {k}")
-        values.append(1.0 - math.comb(len(known) - sum(known), k) / math.comb(len(known), k))
-    return _over_problems(verdicts, values)
+    return _estimate(pass_values(verdicts, k), verdicts)
 
 
-def maj_at_k(answers: Sequence[Sequence[str | None]], verdicts: Verdicts) -> Estimate:
-    """The share of problems whose most frequent answer is right.
+def maj_at_k(
+    answers: Answers, verdicts: Verdicts, k: int | None = None, *, policy: Policy | None = None, seed: int = 0
+) -> Estimate:
+    """The chance that the most frequent answer of k samples is right; all samples when k is None.
 
-    Answers are grouped by their normalised text. Between equally frequent groups the verdicts are averaged,
-    and within a group the verdicts of its members. A missing answer (None or "") takes no part in the vote;
-    a problem without any answer counts as wrong.
+    Samples vote for classes of equal answers (`voting.answer_classes`, under `policy`, by default that of
+    benchmarks). Between equally frequent classes the verdicts are averaged, and within a class those of its members.
+    A missing answer (None or "") takes no part in the vote; a problem without any answer counts as wrong. For k < n
+    it is the expectation over all choices of k of the n samples (`voting.majority_value`).
 
     Raises:
-        ValueError: empty input, or answers and verdicts of different shape.
+        ValueError: empty input, answers and verdicts of different shape, k < 1, or a problem with fewer than k known
+        verdicts.
     """
-    from eval_math.normalise import clean, squeeze
+    return _estimate(majority_values(answers, verdicts, k, policy=policy, seed=seed), verdicts)
 
-    if len(answers) != len(verdicts):
-        raise ValueError(f"{len(answers)} problems with answers, but {len(verdicts)} with verdicts")
-    values: list[float] = []
-    for index, (texts, row) in enumerate(zip(answers, verdicts, strict=True)):
-        if len(texts) != len(row):
-            raise ValueError(f"problem {index}: {len(texts)} answers, but {len(row)} verdicts")
-        groups: dict[str, list[bool]] = {}
-        for text, verdict in zip(texts, row, strict=True):
-            if text and verdict is not None:
-                groups.setdefault(squeeze(clean(text)), []).append(verdict)
-        most = max(map(len, groups.values()), default=0)
-        tied = [sum(group) / len(group) for group in groups.values() if len(group) == most]
-        if tied:
-            values.append(sum(tied) / len(tied))
-        elif any(verdict is not None for verdict in row):
-            values.append(0.0)
-    return _over_problems(verdicts, values)
+
+def mean_values(verdicts: Verdicts) -> Values:
+    """The share of right samples of each problem."""
+    return [sum(known) / len(known) if known else None for known in _known(verdicts)]
+
+
+def pass_values(verdicts: Verdicts, k: int) -> Values:
+    """The unbiased pass@k of each problem; raises ValueError like `pass_at_k`."""
+
+    def value(known: list[bool]) -> float:
+        return 1.0 - math.comb(len(known) - sum(known), k) / math.comb(len(known), k)
+
+    return _per_problem(verdicts, k, "pass", lambda _, known: value(known))
+
+
+def majority_values(
+    answers: Answers, verdicts: Verdicts, k: int | None = None, *, policy: Policy | None = None, seed: int = 0
+) -> Values:
+    """The expected majority vote of each problem; raises ValueError like `maj_at_k`."""
+    return _majorities(answers, verdicts, [k], policy, seed)[0]
+
+
+def curve_ks(n: int) -> list[int]:
+    """1, 2, 4, ... below n, and n itself: where a curve over k is computed."""
+    return [*(1 << power for power in range(n.bit_length()) if 1 << power < n), n] if n >= 1 else []
+
+
+def pass_curve(verdicts: Verdicts, ks: Sequence[int] | None = None) -> dict[int, Estimate]:
+    """pass@k for every k, by default `curve_ks` of the fewest known verdicts of a problem; raises like `pass_at_k`."""
+    return {k: pass_at_k(verdicts, k) for k in _ks(verdicts, ks)}
+
+
+def maj_curve(
+    answers: Answers,
+    verdicts: Verdicts,
+    ks: Sequence[int] | None = None,
+    *,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> dict[int, Estimate]:
+    """maj@k for every k, by default as in `pass_curve`; answers are put into classes once. Raises like `maj_at_k`."""
+    chosen = _ks(verdicts, ks)
+    values = _majorities(answers, verdicts, chosen, policy, seed)
+    return {k: _estimate(found, verdicts) for k, found in zip(chosen, values, strict=True)}
 
 
 def paired_difference(a: Verdicts, b: Verdicts, *, num_resamples: int = 2000, seed: int = 0) -> Estimate:
     """mean@n of `a` minus mean@n of `b` on the same problems, with a paired 95 % bootstrap interval.
 
-    Problems are resampled, each with both of its scores. Problems unknown in either run are left out.
+    Problems unknown in either run are left out.
 
     Raises:
         ValueError: empty input, or runs over different numbers of problems.
     """
-    if len(a) != len(b):
-        raise ValueError(f"run a has {len(a)} problems and run b has {len(b)}; a paired comparison needs the same ones")
+    found = paired_bootstrap(mean_values(a), mean_values(b), num_resamples=num_resamples, seed=seed)
     pairs = [(one, other) for one, other in zip(_known(a), _known(b), strict=True) if one and other]
-    differences = [sum(one) / len(one) - sum(other) / len(other) for one, other in pairs]
-    unknown = _num_unknown(a) + _num_unknown(b)
     samples = sum(len(one) + len(other) for one, other in pairs)
-    value, error = _mean_and_error(differences)
-    random, size = Random(seed), len(differences)
-    means = sorted(sum(random.choices(differences, k=size)) / size for _ in range(num_resamples))
-    low, high = means[int(0.025 * num_resamples)], means[min(num_resamples - 1, int(0.975 * num_resamples))]
-    return Estimate(value, error, size, samples, unknown, (low, high))
+    unknown = _num_unknown(a) + _num_unknown(b)
+    return Estimate(found.value, found.standard_error, found.num_problems, samples, unknown, found.interval)
+
+
+def _majorities(
+    answers: Answers, verdicts: Verdicts, ks: Sequence[int | None], policy: Policy | None, seed: int
+) -> list[Values]:
+    """For each k the expected majority vote of each problem."""
+    if len(answers) != len(verdicts):
+        raise ValueError(f"{len(answers)} problems with answers, but {len(verdicts)} with verdicts")
+    for index, (texts, row) in enumerate(zip(answers, verdicts, strict=True)):
+        if len(texts) != len(row):
+            raise ValueError(f"problem {index}: {len(texts)} answers, but {len(row)} verdicts")
+    rules = policy or Policy.benchmark()
+    votes = [count_votes(texts, row, rules) for texts, row in zip(answers, verdicts, strict=True)]
+
+    def values(k: int | None) -> Values:
+        return _per_problem(
+            verdicts,
+            1 if k is None else k,
+            "maj",
+            lambda index, known: majority_value(votes[index], k or len(known), seed=f"{seed}:{index}"),
+        )
+
+    return [values(k) for k in ks]
+
+
+def _per_problem(verdicts: Verdicts, k: int, name: str, value: Callable[[int, list[bool]], float]) -> Values:
+    """`value` of each problem's known verdicts; a problem of unknown ones only has none."""
+    if k < 1:
+        raise ValueError(f"k is {k}; {name}@k needs k >= 1")
+    found: Values = []
+    for index, known in enumerate(_known(verdicts)):
+        if not known and len(verdicts[index]) > 0:
+            found.append(None)
+            continue
+        if len(known) < k:
+            raise ValueError(f"problem {index} has {len(known)} known verdicts; {name}@{k} needs at least {k}")
+        found.append(value(index, known))
+    return found
+
+
+def _ks(verdicts: Verdicts, ks: Sequence[int] | None) -> list[int]:
+    if ks is not None:
+        return list(ks)
+    fewest = min((len(known) for known in _known(verdicts) if known), default=0)
+    if not fewest:
+        raise ValueError("no problem with a known verdict; a curve of nothing is no curve")
+    return curve_ks(fewest)
 
 
 def _known(verdicts: Verdicts) -> list[list[bool]]:
@@ -117,16 +171,7 @@ def _num_unknown(verdicts: Verdicts) -> int:
     return sum(verdict is None for row in verdicts for verdict in row)
 
 
-def _over_problems(verdicts: Verdicts, values: list[float]) -> Estimate:
-    value, error = _mean_and_error(values)
-    return Estimate(value, error, len(values), sum(map(len, _known(verdicts))), _num_unknown(verdicts))
-
-
-def _mean_and_error(values: list[float]) -> tuple[float, float]:
-    if not values:
-        raise ValueError("no problem with a known verdict; a score of nothing is no score")
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, math.nan
-    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return mean, math.sqrt(variance / len(values))
+def _estimate(values: Values, verdicts: Verdicts) -> Estimate:
+    known = [value for value in values if value is not None]
+    value, error = mean_and_error(known)
+    return Estimate(value, error, len(known), sum(map(len, _known(verdicts))), _num_unknown(verdicts))

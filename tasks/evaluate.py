@@ -33,7 +33,7 @@ def evaluate(
         rollouts, prompts = answers[decoding.key], problems[decoding.benchmark]
         results = _Results(num_problems=prompts.rows, num_samples=decoding.samples)
         with store.writer(Grade, parents=[rollouts.digest, prompts.digest], allow_empty=True) as writer:
-            writer.write_many(results.collect(_judge(rollouts, prompts, decoding.benchmark, run)))
+            writer.write_many(results.collect(_judge(rollouts, prompts, decoding, run)))
         kept[decoding.key] = {"rollouts": rollouts.to_json(), "grades": writer.ref.to_json()}
         parents += [rollouts.digest, writer.ref.digest]
         scores += _scores(decoding, results)
@@ -48,11 +48,20 @@ def evaluate(
     return writer.ref
 
 
-def _judge(rollouts: Ref[Rollout], prompts: Ref[Prompt], benchmark: str, run: Run) -> Iterator[tuple[Rollout, Grade]]:
+def _policy(decoding: Decoding) -> eval_math.Policy:
+    """The policy of the benchmark, with the tolerance asked for."""
+    policy = eval_math.Policy.benchmark(decoding.benchmark)
+    tolerance = decoding.relative_tolerance
+    return policy if tolerance is None else policy.with_tolerance(tolerance)
+
+
+def _judge(
+    rollouts: Ref[Rollout], prompts: Ref[Prompt], decoding: Decoding, run: Run
+) -> Iterator[tuple[Rollout, Grade]]:
     return graded(
         rollouts,
         prompts,
-        eval_math.Policy.benchmark(benchmark),
+        _policy(decoding),
         rewards.load("boxed_correct"),
         run.workspace.store,
         workers=run.machine.grade_workers,
@@ -119,20 +128,14 @@ def _scores(decoding: Decoding, results: _Results) -> Iterator[Score]:
 
     suffix = "/greedy" if decoding.greedy else ""
     yield row("greedy" if decoding.greedy else f"mean@{n}", mean.value, mean.standard_error)
-    for k in _powers_of_two(n) if not decoding.greedy else ():
-        passed = metrics.pass_at_k(verdicts, k)
-        yield row(f"pass@{k}", passed.value, passed.standard_error)
-        majority = metrics.maj_at_k([found[:k] for found in results.all_answers()], [found[:k] for found in verdicts])
-        yield row(f"maj@{k}", majority.value, majority.standard_error)
+    ks = [] if decoding.greedy else metrics.curve_ks(n)[1:]
+    passed = metrics.pass_curve(verdicts, ks)
+    majority = metrics.maj_curve(results.all_answers(), verdicts, ks, policy=_policy(decoding)) if ks else {}
+    for k in ks:
+        yield row(f"pass@{k}", passed[k].value, passed[k].standard_error)
+        yield row(f"maj@{k}", majority[k].value, majority[k].standard_error)
     answers = max(1, sum(map(len, results.verdicts.values())))
     yield row(f"mean_tokens{suffix}", results.tokens / answers)
     yield row(f"truncated{suffix}", results.truncated / answers)
     yield row(f"no_verdict{suffix}", float(mean.num_unknown))
     yield row(f"too_long{suffix}", float(results.too_long))
-
-
-def _powers_of_two(most: int) -> Iterator[int]:
-    k = 2
-    while k <= most:
-        yield k
-        k *= 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from task_examples import a_prompt, a_rollout, stored
 
 from artifacts import Grade, Ref, Rollout, Score
-from tasks.evaluate import _powers_of_two, evaluate
+from tasks.evaluate import evaluate
 from tasks.settings import Benchmark, Decoding, Evaluation, Sampling
 
 GOLD = "7"
@@ -66,7 +66,8 @@ def test_scores_are_what_counting_gives(run):
     assert scores["pass@2"].value == pytest.approx(brute_pass(rights, 2))
     assert scores["pass@4"].value == pytest.approx(3 / 4)
     assert scores["maj@4"].value == pytest.approx(2 / 4)  # p1 votes 8, p2 is wrong either way
-    assert scores["maj@2"].value == pytest.approx(2 / 4)  # of the first two: 7 7, 8 9, 1 1, 7 7
+    # Over the pairs of samples: 7 7 three times and 7 8 three times; one right answer in three ties; none; all.
+    assert scores["maj@2"].value == pytest.approx(mean([3 / 4, 1 / 4, 0, 1]))
     assert scores["mean_tokens"].value == pytest.approx(2.5)
     assert {name: scores[name].value for name in ("truncated", "no_verdict", "too_long")} == {
         "truncated": 0, "no_verdict": 0, "too_long": 0,
@@ -87,7 +88,10 @@ def test_any_pattern_of_right_and_wrong_gives_the_counted_scores(run, rights):
     assert scores["mean@4"].value == pytest.approx(mean(mean(row) for row in rights))
     for k in (2, 4):
         assert scores[f"pass@{k}"].value == pytest.approx(brute_pass(rights, k))
-        votes = [mean([sum(row[:k]) * 2 > k, sum(row[:k]) * 2 >= k]) for row in rights]  # a tie is half
+        votes = [
+            mean(mean([sum(drawn) * 2 > k, sum(drawn) * 2 >= k]) for drawn in combinations(row, k))  # a tie is half
+            for row in rights
+        ]
         assert scores[f"maj@{k}"].value == pytest.approx(mean(votes))
 
 
@@ -167,9 +171,25 @@ def test_several_decodings_go_into_one_table_with_their_answers_kept(run):
     json.dumps(kept)
 
 
-@pytest.mark.parametrize(("n", "expected"), [(1, []), (2, [2]), (7, [2, 4]), (8, [2, 4, 8])])
-def test_votes_are_taken_over_powers_of_two(n, expected):
-    assert list(_powers_of_two(n)) == expected
+def test_curves_run_over_powers_of_two_and_all_samples(run):
+    scores, _, _ = scored(run, {"p0": done(*"777777"), "p1": done(*"888888")}, samples=6)
+
+    assert [name for name in scores if name.startswith(("pass@", "maj@"))] == [
+        "pass@2", "maj@2", "pass@4", "maj@4", "pass@6", "maj@6",
+    ]  # fmt: skip
+
+
+def test_a_tolerance_of_ones_own_reaches_the_verdicts(run):
+    store = run.workspace.store
+    prompts = stored(store, [a_prompt("p0", answers=["10.5"])])
+    rollouts = stored(store, answers_of({"p0": done("10.8")}), Rollout)
+
+    def score(tolerance):
+        decoding = Decoding(benchmark="exam", samples=1, greedy=True, relative_tolerance=tolerance)
+        ref = evaluate.fn({decoding.key: rollouts}, {"exam": prompts}, [decoding], run)
+        return {row.metric: row.value for row in store.read(ref, Score)}["greedy"]
+
+    assert (score(None), score(0.05)) == (0, 1)
 
 
 # --- which decodings an evaluation asks for ----------------------------------------------------------------------
@@ -202,3 +222,14 @@ def test_an_evaluation_may_allow_longer_answers_than_training():
     ((_, made),) = Evaluation(benchmarks=(Benchmark(name="a"),), max_tokens=999).decodings(Sampling(max_tokens=10))
 
     assert made.max_tokens == 999
+
+
+def test_a_benchmark_of_ones_own_stands_in_one_place():
+    with pytest.raises(ValueError, match="give either `source` or `data_dir`, not both"):
+        Benchmark(name="mine", source={"path": "mine.jsonl"}, data_dir="here")
+
+
+def test_the_tolerance_of_a_benchmark_goes_with_its_decodings():
+    evaluation = Evaluation(benchmarks=(Benchmark(name="a", samples=2, relative_tolerance=0.01),))
+
+    assert [made.relative_tolerance for made, _ in evaluation.decodings(Sampling())] == [0.01, 0.01]
