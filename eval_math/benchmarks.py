@@ -1,29 +1,24 @@
-"""The benchmarks: where each stands, how its gold answers are read, and under which policy it is scored.
+"""The benchmarks: where each stands, how its rows are read, and how it is scored.
 
-A benchmark is one entry below. Any local .jsonl with `question` (or `problem`) and `answer` columns is a
-benchmark too, named by its file stem. A row without a gold answer, and a number of rows other than
+A benchmark is one entry below. Its rows come from the hub, at the commit in the entry, or from <name>.jsonl or
+<name>.parquet in a folder. A file with `question` (or `problem`) and `answer` columns is a benchmark too, named by
+its file stem, and so is an `Entry` of one's own. A row without a gold answer, and a number of rows other than
 expected, are errors: a score over fewer problems than its name promises is another score.
+
+The commits were read from public code that pins them (several sources each), not fetched from the hub by us.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from eval_math.extract import extract
 from eval_math.policy import Policy
+from eval_math.problems.entries import Entry, answer_or_box, answers_in, final_answer, hashes
+from eval_math.problems.tables import SUFFIXES, BenchmarkError, Row, hub_table, read_table
 
-Row = Mapping[str, Any]
-ENVIRONMENT = "ODR_BENCHMARKS"
-
-
-class BenchmarkError(ValueError):
-    """A benchmark cannot be loaded as its entry promises."""
+__all__ = ["Benchmark", "BenchmarkError", "Entry", "Problem", "answers_in", "entry", "load", "load_entry", "names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,61 +39,32 @@ class Benchmark:
     name: str
     problems: list[Problem]
     policy: Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a benchmark stands and how its rows are read."""
-
-    dataset: str
-    split: str
-    question: str
-    gold: Callable[[Row], list[str]]
-    num_rows: int
-    id_column: str | None = None
-    revision: str | None = None
-    """None: the newest revision of the dataset."""
-    subset: str | None = None
-
-
-def _boxed(row: Row) -> list[str]:
-    """The last box of the worked solution."""
-    found = extract(str(row.get("solution") or ""), "strict")
-    return [found.text] if found else []
-
-
-def _answer(row: Row) -> list[str]:
-    """The answer column; 27.0 is written 27."""
-    value = row.get("answer")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return [] if value is None else [str(value)]
-
-
-def _hashes(row: Row) -> list[str]:
-    """What stands behind #### in the worked answer."""
-    _, marker, tail = str(row.get("answer") or "").rpartition("####")
-    return [tail.strip()] if marker else []
-
-
-def _final_answer(row: Row) -> list[str]:
-    """The list of final answers, which are alternatives; a percent unit is added to them."""
-    value = row.get("final_answer")
-    found = [str(each) for each in value] if isinstance(value, list) else []
-    unit = str(row.get("unit") or "").strip("$")
-    if unit == "%":
-        found = [f"{each}\\%" for each in found]
-    return found
+    version: int = 1
+    """Of the entry; scores of different versions are not compared."""
+    source: str = ""
+    """What the rows are: dataset@commit, or a file's name and digest."""
 
 
 _ENTRIES: dict[str, Entry] = {
-    "math500": Entry("HuggingFaceH4/MATH-500", "test", "problem", _boxed, 500, "unique_id"),
-    "aime24": Entry("math-ai/aime24", "test", "problem", _answer, 30, "id"),
-    "amc23": Entry("math-ai/amc23", "test", "question", _answer, 40, "id"),
-    "minerva_math": Entry("math-ai/minervamath", "test", "problem", _boxed, 272),
-    "olympiadbench": Entry("math-ai/olympiadbench", "test", "question", _final_answer, 675, "id"),
-    "gsm8k": Entry("openai/gsm8k", "test", "question", _hashes, 1319, subset="main"),
-}
+    # Few problems: one greedy answer each says little, so the mean of many samples is reported.
+    "aime24": Entry("math-ai/aime24", "problem", answer_or_box, (30,), id_column="id", n=32, metric="mean@32",
+                    revision="83a7f387baaa524a8bda0022eac0541582297103"),
+    "aime25": Entry("math-ai/aime25", "problem", answer_or_box, (30,), id_column="id", n=32, metric="mean@32",
+                    revision="563bb8404243c5f09de6ec262f2db674fe5bce9b"),
+    "amc23": Entry("math-ai/amc23", "question", answer_or_box, (40,), id_column="id", n=16, metric="mean@16",
+                   revision="80815d37005feb82cd7f8fbc6901d5d3eff43057"),
+    "math500": Entry("HuggingFaceH4/MATH-500", "problem", answer_or_box, (500,), id_column="unique_id",
+                     revision="6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be"),
+    "minerva_math": Entry("math-ai/minervamath", "question", answer_or_box, (272,),
+                          revision="ee46ddc498933b1977577953250ca5c66be64f96"),
+    # 674 rows on the hub, 675 in the file that comes with Qwen2.5-Math.
+    "olympiadbench": Entry("math-ai/olympiadbench", "question", final_answer, (674, 675), id_column="id",
+                           revision="4faaf1e6ec17d11a4218a9bf4c049ecaf954dd84"),
+    "gsm8k": Entry("openai/gsm8k", "question", hashes, (1319,), subset="main",
+                   revision="740312add88f781978c0658806c59bc2815b9866"),
+    "math": Entry("DigitalLearningGmbH/MATH-lighteval", "problem", answer_or_box, (5000,), subset="default",
+                  revision="0530c78699ea5e8eb5530600900e1f328b48acad"),
+}  # fmt: skip
 
 
 def names() -> list[str]:
@@ -106,58 +72,78 @@ def names() -> list[str]:
     return list(_ENTRIES)
 
 
-def load(name: str | Path, data_dir: Path | None = None) -> Benchmark:
-    """The benchmark of this name, or of a local .jsonl file.
+def entry(name: str) -> Entry:
+    """The entry of a registered benchmark; raises BenchmarkError, with the nearest name, for another one."""
+    if name not in _ENTRIES:
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise BenchmarkError(
+            f"unknown benchmark {name!r}{hint} Known: {', '.join(names())}, or a path to a .jsonl or .parquet file"
+        )
+    return _ENTRIES[name]
 
-    With `data_dir`, rows come from data_dir/<name>.jsonl; without, from the Hugging Face hub.
+
+def load(name: str | Path, data_dir: Path | None = None) -> Benchmark:
+    """The benchmark of this name, or of a local .jsonl or .parquet file.
+
+    With `data_dir`, rows come from <name>.jsonl or <name>.parquet in it, whose name need not be registered;
+    without, from the hub.
 
     Raises:
         BenchmarkError: unknown name, missing file, malformed row, missing gold, duplicate id, or wrong
         number of rows.
     """
-    if str(name).endswith(".jsonl"):
-        return _local(Path(name))
+    if str(name).endswith(SUFFIXES):
+        path = Path(name)
+        return load_entry(path.stem, Entry(None, "question", _local_answers, id_column="problem_id"), path)
     name = str(name)
-    if name not in _ENTRIES:
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+    if data_dir is None:
+        return load_entry(name, entry(name))
+    path = _file(name, data_dir)
+    return load_entry(name, entry(name), path) if name in _ENTRIES else load(path)
+
+
+def load_entry(name: str, wanted: Entry, path: Path | None = None) -> Benchmark:
+    """The benchmark that an entry describes, from a file if `path` is given; raises BenchmarkError like `load`."""
+    if path is None and wanted.dataset is None:
+        raise BenchmarkError(f"{name}: neither a file nor a dataset of the hub to read it from")
+    table = read_table(path) if path else hub_table(str(wanted.dataset), wanted.subset, wanted.split, wanted.revision)
+    if not table.rows:
+        raise BenchmarkError(f"{path or wanted.dataset} is empty; expected one row per problem")
+    if wanted.num_rows and len(table.rows) not in wanted.num_rows:
+        expected = " or ".join(map(str, wanted.num_rows))
         raise BenchmarkError(
-            f"unknown benchmark {name!r}{hint} Known: {', '.join(names())}, or a path to a .jsonl file"
+            f"{path or wanted.dataset} has {len(table.rows)} rows; {name} has {expected}. Fetch it again"
         )
-    entry = _ENTRIES[name]
-    rows = list(_read(data_dir / f"{name}.jsonl", name) if data_dir is not None else _download(name, entry))
-    if len(rows) != entry.num_rows:
-        source = data_dir / f"{name}.jsonl" if data_dir is not None else entry.dataset
-        raise BenchmarkError(f"{source} has {len(rows)} rows; {name} has {entry.num_rows}. Fetch the file again")
-    problems = [_problem(name, index, row, entry) for index, row in enumerate(rows)]
-    return Benchmark(name, _unique(name, problems), Policy.benchmark(name))
+    problems = [_problem(name, index, row, wanted) for index, row in enumerate(table.rows)]
+    return Benchmark(name, _unique(name, problems), Policy.benchmark(name), wanted.version, table.source)
 
 
-def _problem(name: str, index: int, row: Row, entry: Entry) -> Problem:
-    answers = tuple(text for text in entry.gold(row) if text.strip())
-    question = row.get(entry.question, row.get("problem", row.get("question")))
-    identity = row.get(entry.id_column) if entry.id_column else None
+def _file(name: str, data_dir: Path) -> Path:
+    for suffix in SUFFIXES:
+        if (data_dir / f"{name}{suffix}").is_file():
+            return data_dir / f"{name}{suffix}"
+    raise BenchmarkError(
+        f"{data_dir / name}.jsonl does not exist; expected {name} as .jsonl (one JSON object per line) or .parquet. "
+        "Set data_dir to the folder that holds it, or leave it out to download the rows"
+    )
+
+
+def _problem(name: str, index: int, row: Row, wanted: Entry) -> Problem:
+    answers = tuple(text for text in wanted.gold(row) if text.strip())
+    question = row.get(wanted.question, row.get("problem", row.get("question")))
+    identity = row.get(wanted.id_column) if wanted.id_column else None
     identity = f"{name}/{index:04d}" if identity is None else f"{name}/{identity}"
     if not answers:
         raise BenchmarkError(f"{name}, row {index} ({identity}): no gold answer; columns: {', '.join(row)}")
     if not isinstance(question, str) or not question.strip():
-        raise BenchmarkError(f"{name}, row {index} ({identity}): no text in column {entry.question!r}")
-    return Problem(identity, question, answers)
-
-
-def _local(path: Path) -> Benchmark:
-    rows = list(_read(path, path.stem))
-    entry = Entry(str(path), "", "question", _local_answers, len(rows), "problem_id")
-    problems = [_problem(path.stem, index, row, entry) for index, row in enumerate(rows)]
-    if not problems:
-        raise BenchmarkError(f"{path} is empty; expected one JSON object per line with `question` and `answer`")
-    return Benchmark(path.stem, _unique(path.stem, problems), Policy.benchmark(path.stem))
+        raise BenchmarkError(f"{name}, row {index} ({identity}): no text in column {wanted.question!r}")
+    return Problem(identity, wanted.prompt.replace("{question}", question), answers)
 
 
 def _local_answers(row: Row) -> list[str]:
     """One answer, or a list of accepted ones."""
-    value = row.get("answer", row.get("answers"))
-    return [str(each) for each in value] if isinstance(value, list) else _answer({"answer": value})
+    return answers_in("answer" if "answer" in row else "answers")(row)
 
 
 def _unique(name: str, problems: list[Problem]) -> list[Problem]:
@@ -167,35 +153,3 @@ def _unique(name: str, problems: list[Problem]) -> list[Problem]:
             raise BenchmarkError(f"{name}: problem id {problem.problem_id!r} stands twice; ids must be unique")
         seen.add(problem.problem_id)
     return problems
-
-
-def _read(path: Path, name: str) -> Iterator[Row]:
-    if not path.is_file():
-        raise BenchmarkError(
-            f"{path} does not exist; expected {name} as one JSON object per line. "
-            f"Set {ENVIRONMENT} or data_dir to the folder that holds it, or leave data_dir out to download it"
-        )
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BenchmarkError(f"{path}, line {number}: no JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise BenchmarkError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-            yield row
-
-
-def _download(name: str, entry: Entry) -> Iterable[Row]:
-    try:
-        datasets = importlib.import_module("datasets")
-    except ImportError as error:
-        raise BenchmarkError(f"{name} needs the `datasets` package, or data_dir with {name}.jsonl") from error
-    try:
-        return datasets.load_dataset(entry.dataset, entry.subset, split=entry.split, revision=entry.revision)
-    except Exception as error:  # The hub client raises many kinds; all of them end in the same advice.
-        raise BenchmarkError(
-            f"{entry.dataset} could not be fetched ({error}); use data_dir with {name}.jsonl"
-        ) from error

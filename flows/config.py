@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from eval_math import rewards
+from eval_math import benchmarks, rewards
 from tasks import objectives
 from tasks.objectives import Objective
 from tasks.settings import (
@@ -64,6 +64,14 @@ class RunConfig(Settings):
     def _named(cls, objective: dict[str, Any]) -> dict[str, Any]:
         return {"name": "dpo", **objective}
 
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _sampled_as_is_customary(cls, evaluate: Any) -> Any:
+        """Fill in the benchmark's own number of samples where the config gives none."""
+        if not isinstance(evaluate, dict) or not isinstance(evaluate.get("benchmarks"), list | tuple):
+            return evaluate
+        return {**evaluate, "benchmarks": [_with_samples(bench) for bench in evaluate["benchmarks"]]}
+
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "RunConfig":
         objective = objectives.load(**self.objective)
@@ -76,15 +84,25 @@ class RunConfig(Settings):
             raise ValueError("sample.temperature is 0: all answers to a prompt would be equal; set it to about 1")
         if self.warmup and not self.warmup.demonstrations.solution:
             raise ValueError("warmup.demonstrations.solution: name the column with the worked solutions")
-        rewards.load(self.grade.reward)
+        rewards.load(self.grade.reward, self.grade.reward_options)
         names = [bench.name for bench in self.evaluate.benchmarks]
         if len(names) != len(set(names)):
             raise ValueError("evaluate.benchmarks: a name occurs twice")
+        for bench in self.evaluate.benchmarks:
+            if bench.source and bench.name in benchmarks.names():
+                raise ValueError(f"evaluate.benchmarks: {bench.name!r} is built in; give your own another name")
         return self
 
     def loaded_objective(self) -> Objective:
         """The objective with its hyperparameters."""
         return objectives.load(**self.objective)
+
+
+def _with_samples(bench: Any) -> Any:
+    if not isinstance(bench, dict) or "samples" in bench or bench.get("name") not in benchmarks.names():
+        return bench
+    n = benchmarks.entry(bench["name"]).n
+    return {**bench, "samples": n if n > 1 else 0}
 
 
 def load(path: Path, overrides: list[str] | None = None) -> RunConfig:

@@ -1,16 +1,21 @@
 """Questions with reference answers, from a file or the hub, as an artifact."""
 
 import hashlib
+import logging
 import math
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from artifacts import Prompt, Ref, Store
 from eval_math import benchmarks
+from eval_math.audit import audit
 from tasks.settings import Benchmark, Source
 from tasks.sources import BadSource, hub_rows, read_rows
 from tasks.workspace import expand
+
+log = logging.getLogger(__name__)
 
 
 def load(source: Source, iteration: int, seed: int, store: Store) -> Ref[Prompt]:
@@ -85,22 +90,23 @@ def _answers(value: Any) -> list[str]:
 
 
 def load_benchmark(benchmark: Benchmark, store: Store) -> Ref[Prompt]:
-    """Store a benchmark's problems and return their reference.
+    """Store a benchmark's problems and return their reference; golds that the audit objects to are logged.
 
     Raises:
         BadSource: the file or data set cannot be read, or is not what it should be.
     """
-    folder = expand(benchmark.data_dir) if benchmark.data_dir else None
     try:
-        if folder and benchmark.name not in benchmarks.names():
-            found = benchmarks.load(folder / f"{benchmark.name}.jsonl")
-        else:
-            found = benchmarks.load(benchmark.name, folder)
+        found = _find(benchmark)
     except (OSError, ValueError) as error:
         raise BadSource(f"benchmark {benchmark.name}: {error}") from error
-    problems = found.problems[: benchmark.limit]
-    with store.writer(Prompt, producer={"benchmark": benchmark.name}) as writer:
-        for problem in problems:
+    found = replace(found, problems=found.problems[: benchmark.limit])
+    exceptions = audit(found)
+    if exceptions:
+        shown = "; ".join(f"{each.problem_id} ({each.gold:.40}): {each.reason}" for each in exceptions[:5])
+        log.warning("benchmark %s: %d golds need a look: %s", found.name, len(exceptions), shown)
+    producer = {"benchmark": found.name, "version": found.version, "source": found.source}
+    with store.writer(Prompt, producer=producer) as writer:
+        for problem in found.problems:
             writer.write(
                 Prompt(
                     prompt_id=problem.problem_id,
@@ -110,4 +116,21 @@ def load_benchmark(benchmark: Benchmark, store: Store) -> Ref[Prompt]:
                     source=found.name,
                 )
             )
+        writer.summary.update({"gold_exceptions": {each.problem_id: each.reason for each in exceptions}})
     return writer.ref
+
+
+def _find(benchmark: Benchmark) -> benchmarks.Benchmark:
+    source = benchmark.source
+    if source is None:
+        return benchmarks.load(benchmark.name, expand(benchmark.data_dir) if benchmark.data_dir else None)
+    entry = benchmarks.Entry(
+        dataset=source.dataset,
+        question=source.question,
+        gold=benchmarks.answers_in(source.answer),
+        split=source.split,
+        subset=source.subset,
+        revision=source.revision,
+        id_column="problem_id",
+    )
+    return benchmarks.load_entry(benchmark.name, entry, expand(source.path) if source.path else None)

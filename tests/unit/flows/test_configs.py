@@ -210,7 +210,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(config, wrong: str
 def test_an_unknown_key_like_no_other_is_refused_with_all_known_ones(config) -> None:
     message = refusal(config(MINIMAL), "grade.xyzzy=1")
 
-    assert "grade.xyzzy: unknown key; known: reward, deadline, shuffle" in message
+    assert "grade.xyzzy: unknown key; known: reward, reward_options, deadline, shuffle" in message
 
 
 def test_an_unknown_key_inside_a_list_is_found(config) -> None:
@@ -282,6 +282,32 @@ def test_an_objective_without_a_name_is_dpo(config) -> None:
     loaded = load(config(MINIMAL), ["objective={beta: 0.3}"])
 
     assert loaded.objective == {"name": "dpo", "beta": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("{max_char: 5}", "reward 'length_penalty' has no option 'max_char'; did you mean 'max_chars'?"),
+        ("{max_chars: 5}", "max_chars is 5 and cache_chars 3072; expected numbers with 0 <= cache_chars <= max_chars"),
+        ("{max_chars: long}", "max_chars is 'long'"),
+    ],
+)
+def test_a_wrong_option_of_a_reward_is_refused_before_anything_starts(config, options: str, message: str) -> None:
+    text = MINIMAL + f"grade: {{reward: length_penalty, reward_options: {options}}}\n"
+
+    assert message in refusal(config(text))
+
+
+def test_a_benchmark_is_sampled_as_often_as_is_customary_unless_told_otherwise(config) -> None:
+    text = MINIMAL + "evaluate: {benchmarks: [{name: aime24}, {name: math500}, {name: x}, {name: amc23, samples: 0}]}\n"
+
+    assert [bench.samples for bench in load(config(text)).evaluate.benchmarks] == [32, 0, 0, 0]
+
+
+def test_a_benchmark_of_ones_own_does_not_hide_one_that_is_built_in(config) -> None:
+    text = MINIMAL + "evaluate: {benchmarks: [{name: math500, source: {path: mine.jsonl}}]}\n"
+
+    assert "'math500' is built in; give your own another name" in refusal(config(text))
 
 
 def test_an_unknown_reward_is_refused_with_the_nearest_one(config) -> None:

@@ -87,6 +87,8 @@ def other_value(value):
         return (value / 2 or 0.5) if isinstance(value, float) else value + 1
     if isinstance(value, Path):
         return value / "other"
+    if isinstance(value, dict):
+        return {**value, "other": 1}
     return {None: 9, "auto": "direct", (): ("x",), "max_min": "max_min"}.get(value, value)
 
 

@@ -261,3 +261,28 @@ def test_the_data_root_stands_in_for_its_variable(tmp_path, monkeypatch):
 def test_a_benchmark_without_its_file_is_refused_by_name(tmp_path, name):
     with pytest.raises(BadSource, match=rf"benchmark {name}: .*{name}\.jsonl does not exist"):
         load_benchmark(Benchmark(name=name, data_dir=tmp_path), Store(tmp_path / "store"))
+
+
+def test_a_benchmark_of_ones_own_names_its_file_and_columns(tmp_path):
+    write_lines(tmp_path / "data.jsonl", [{"q": "1+1", "gold": ["2", "two"]}, {"q": "6*7", "gold": 42.0}])
+    benchmark = Benchmark(name="mine", source={"path": tmp_path / "data.jsonl", "question": "q", "answer": "gold"})
+    store = Store(tmp_path / "store")
+
+    ref = load_benchmark(benchmark, store)
+
+    assert [(p.prompt_id, p.question, p.answers) for p in store.read(ref, Prompt)] == [
+        ("mine/0000", "1+1", ["2", "two"]), ("mine/0001", "6*7", ["42"]),
+    ]  # fmt: skip
+
+
+def test_golds_that_need_a_look_are_logged_and_recorded(tmp_path, caplog):
+    write_lines(tmp_path / "exam.jsonl", [{"question": "q", "answer": "\\frac{1}{"}, {"question": "r", "answer": "5"}])
+    store = Store(tmp_path / "store")
+
+    with caplog.at_level("WARNING"):
+        ref = load_benchmark(Benchmark(name="exam", data_dir=tmp_path), store)
+
+    assert "benchmark exam: 1 golds need a look: exam/0000" in caplog.text
+    manifest = store.manifest(ref)
+    assert list(manifest.summary["gold_exceptions"]) == ["exam/0000"]
+    assert manifest.producer["source"].startswith("exam.jsonl sha256:")

@@ -1,0 +1,1 @@
+"""Where benchmarks come from, and the audit of their golds."""
