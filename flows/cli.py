@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from eval_math.files.command import grade
 from flows import environment
 from tasks.workspace import Workspace, home
 
@@ -206,6 +207,24 @@ def show(
 
 
 @app.command()
+def benchmarks(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Benchmarks or files to audit; none: list them all.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with <benchmark>.jsonl; default: the hub.")] = None,
+) -> None:
+    """List the benchmarks, or load some and audit their reference answers.
+
+    Example: odr benchmarks math500 gsm8k --data-dir data/benchmarks
+    """
+    with _clear_errors():
+        from flows.audit import audit_report, entries_table
+
+        for part in [part for name in names for part in audit_report(name, data_dir)] if names else [entries_table()]:
+            out.print(part, soft_wrap=isinstance(part, str), markup=False)
+
+
+@app.command()
 def demo(
     overrides: Overrides = None,
     config: Annotated[Path, typer.Option(help="The demo's config.")] = Path("configs/demo.yaml"),
@@ -219,6 +238,9 @@ def demo(
 
         build(workspace.root / "demo", seed)
         run_campaign(workspace, config, [f"seed={seed}", *(overrides or [])], [], verbose=verbose)
+
+
+app.command()(grade)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def refused(result, *parts):
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["compare", "demo", "evaluate", "plan", "run", "show"]
+    assert COMMANDS == ["benchmarks", "compare", "demo", "evaluate", "grade", "plan", "run", "show"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -86,7 +86,7 @@ def test_every_command_has_help_that_says_what_it_does(odr, command):
     assert "Usage:" in text
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "grade"])
 def test_commands_with_many_words_show_an_example(odr, command):
     assert f"Example: odr {command} " in odr(command, "--help").output
 
