@@ -12,6 +12,7 @@ from eval_math.judging.compare import compare
 from eval_math.judging.exact import exact
 from eval_math.judging.gold import Reading
 from eval_math.judging.numeric import Undefined
+from eval_math.judging.regions import is_span
 from eval_math.judging.relations import definition
 from eval_math.policy import Policy
 from eval_math.reading.moments import moment_of, same_moment
@@ -106,6 +107,8 @@ def _is_rational(node: Node) -> bool:
 def _compared(answer: str, gold: Reading, policy: Policy) -> tuple[Reason | None, Node]:
     """The comparison of the trees, with 1,234 read as a list where one number does not fit; None: undecided."""
     tree = parse(answer)
+    if gold.answer_type == "tuple" and is_span(tree):
+        return Reason.WRONG_KIND, tree
     try:
         reason = compare(tree, gold.trees[0], policy)
         if reason in _MISFIT and join_thousands(clean(answer)) != clean(answer):

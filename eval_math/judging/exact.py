@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 from eval_math.judging.budget import check
-from eval_math.reading.tree import Call, Node, Num, Quantity, TooLarge, substitute
+from eval_math.reading.tree import Call, Node, Num, Quantity, Sym, TooLarge
 
+_NOWHERE: Mapping[str, Fraction] = {}
 MAX_BITS = 1 << 17
 """Largest numerator or denominator: about 39 000 decimal digits, a few milliseconds per operation."""
 MAX_FACTORIAL = 5000
@@ -16,25 +18,27 @@ MAX_TERMS = 3000
 """Terms of a written-out sum or product."""
 
 
-def exact(node: Node) -> Fraction | None:
-    """The value as a fraction, or None when it is irrational, symbolic or undefined.
+def exact(node: Node, point: Mapping[str, Fraction] = _NOWHERE) -> Fraction | None:
+    """The value as a fraction, with these values for variables; None when it is irrational, symbolic or undefined.
 
     Raises:
         TooLarge: the value, or a step on the way, has more digits than the cap.
     """
     if isinstance(node, Num):
         return node.value
-    if not isinstance(node, Call):
-        return exact(node.value) if isinstance(node, Quantity) else None
+    if isinstance(node, Sym):
+        return point.get(node.name)
+    if isinstance(node, Quantity):
+        return exact(node.value, point)
     check()
     if node.head in ("sum", "prod"):
-        return _repeated(node)
+        return _repeated(node, point)
     operation = _OPERATIONS.get(node.head)
     if operation is None:
         return None
     values: list[Fraction] = []
     for argument in node.args:
-        value = exact(argument)
+        value = exact(argument, point)
         if value is None:
             return None
         values.append(value)
@@ -47,17 +51,18 @@ def _bounded(value: Fraction | None) -> Fraction | None:
     return value
 
 
-def _repeated(node: Call) -> Fraction | None:
+def _repeated(node: Call, point: Mapping[str, Fraction]) -> Fraction | None:
     """A sum or product over an index between two integers."""
     term, bound, low, high = node.args
-    first, last = exact(low), exact(high)
+    first, last = exact(low, point), exact(high, point)
+    assert isinstance(bound, Sym)
     if first is None or last is None or first.denominator != 1 or last.denominator != 1:
         return None
     if last - first > MAX_TERMS:
         raise TooLarge(f"more than {MAX_TERMS} terms")
     total = Fraction(0 if node.head == "sum" else 1)
     for index in range(first.numerator, last.numerator + 1):
-        value = exact(substitute(term, bound, Num(Fraction(index))))
+        value = exact(term, {**point, bound.name: Fraction(index)})
         if value is None:
             return None
         total = total + value if node.head == "sum" else total * value

@@ -13,7 +13,7 @@ from typing import Any
 
 from eval_math.judging.exact import exact
 from eval_math.judging.numeric import MIN_MAGNITUDE, ZERO_PRECISION, Undefined, context, evaluate, magnitude
-from eval_math.reading.tree import Node, Num, Sym, TooLarge, heads, substitute, symbols
+from eval_math.reading.tree import Node, TooLarge, heads, symbols
 
 NUM_POINTS = 4
 _RATIONAL_HEADS = frozenset({"add", "mul", "neg", "div", "pow"})
@@ -52,15 +52,11 @@ def _same_rational_function(left: Node, right: Node, names: list[str]) -> bool |
     random = Random(",".join(names))
     found = 0
     for _ in range(NUM_POINTS + 2):
-        values: list[Fraction | None] = []
-        point = {name: Num(Fraction(random.randint(10**8, 10**9))) for name in names}
-        for side in (left, right):
-            for name, value in point.items():
-                side = substitute(side, Sym(name), value)
-            try:
-                values.append(exact(side))
-            except TooLarge:
-                return None
+        point = {name: Fraction(random.randint(10**8, 10**9)) for name in names}
+        try:
+            values = exact(left, point), exact(right, point)
+        except TooLarge:
+            return None
         if None in values:
             continue
         if values[0] != values[1]:

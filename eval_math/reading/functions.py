@@ -10,8 +10,8 @@ from eval_math.reading.tokens import FUNCTIONS, Token
 from eval_math.reading.tree import BOUND, ONE, Call, Node, Num, Sym, Unreadable, is_call, substitute, symbols
 
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10"}
-SEVERAL = frozenset({"max", "min", "gcd", "lcm", "binom"})
-"""Functions of more than one argument."""
+SEVERAL = frozenset({"max", "min", "gcd", "lcm"})
+"""Functions of any number of arguments."""
 _INVERTIBLE = ("sin", "cos", "tan", "cot", "sec", "csc")
 
 
@@ -83,7 +83,9 @@ class FunctionParser(Cursor):
         if base is None and name == "log" and self.accept("_"):
             base = self.argument()
         arguments = self.function_arguments()
-        if len(arguments) != 1 and name not in SEVERAL:
+        if name == "binom" and len(arguments) == 1 and self.peek().text == "{":
+            arguments = (*arguments, self.argument())
+        if len(arguments) != (2 if name == "binom" else 1) and name not in SEVERAL:
             raise Unreadable(f"{name} of {len(arguments)} arguments")
         if name == "sqrt":
             node = Call("root", (*arguments, Num(Fraction(2))))
