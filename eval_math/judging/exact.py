@@ -115,6 +115,8 @@ def root(value: Fraction, degree: Fraction) -> Fraction | None:
 
 
 def _integer_root(number: int, degree: int) -> int | None:
+    if number < 2:
+        return number
     if degree == 2:
         found = math.isqrt(number)
     elif number.bit_length() > 4096:
