@@ -85,6 +85,8 @@ def extract(text: str, style: Style = "lenient") -> Extraction | None:
 
 def _first_answered(part: str) -> str:
     """The part up to a further question that follows an answer."""
+    if not _NEXT_QUESTION.search(part):
+        return part
     answers = [match.start() for pattern in (_ANSWERED, _MARKER) if (match := pattern.search(part))]
     question = _NEXT_QUESTION.search(part, min(answers)) if answers else None
     return part[: question.start()] if question else part

@@ -80,7 +80,7 @@ def evaluate(node: Node, point: dict[str, Fraction]) -> Any:
         return ctx.mpc(0, 1)
     try:
         value = _repeated(node, point) if node.head in ("sum", "prod") else _apply(node, point)
-    except (ZeroDivisionError, ValueError, OverflowError) as error:
+    except (ZeroDivisionError, ValueError, OverflowError, TypeError) as error:
         if isinstance(error, TooLarge | Undefined | Unreadable):
             raise
         raise Undefined(ABSENT) from error
@@ -98,13 +98,11 @@ def _repeated(node: Call, point: dict[str, Fraction]) -> Any:
     term, bound, *ends = node.args
     if any(is_call(end, "inf") for end in ends):
         raise Undefined("an infinite sum")
-    first, last = (evaluate(end, point) for end in ends)
-    if first != ctx.nint(first) or last != ctx.nint(last):
-        raise Undefined(ABSENT)
+    first, last = (_integer(evaluate(end, point)) for end in ends)
     if last - first > MAX_TERMS:
         raise TooLarge(f"more than {MAX_TERMS} terms")
     assert isinstance(bound, Sym)
-    values = [evaluate(term, {**point, bound.name: Fraction(k)}) for k in range(int(first), int(last) + 1)]
+    values = [evaluate(term, {**point, bound.name: Fraction(k)}) for k in range(first, last + 1)]
     return ctx.fsum(values) if node.head == "sum" else ctx.fprod(values)
 
 

@@ -37,7 +37,7 @@ _SILENT = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|strut|boxed|fbox|hfill|rm|bf|it)(?![A-Za-z])"
 )
 # The two backslashes of a matrix row end come first, or "\\ 2" would lose one of them as a spacing command.
-_SPACES = re.compile(r"(\\\\)|\\(?:q?quad|thinspace|enspace|space)(?![A-Za-z])|\\[,;:>\s]|[~\s]+")
+_SPACES = re.compile(r"(\\\\)|(?:\\(?:q?quad|thinspace|enspace|space)(?![A-Za-z])|\\[,;:>\s]|[~\s])++")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _MODULE = re.compile(r"(?<![A-Za-z])(?:np|numpy|math|sympy)\.(?=[a-z])")
 _DEGREE = re.compile(r"\{\s*\}\s*\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*\\circ\s*\}?|\\degrees?(?![A-Za-z])|\\textdegree")

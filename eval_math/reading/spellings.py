@@ -13,7 +13,7 @@ _REWRITES = (
     # A cross or an x between a number and a power of ten.
     (re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r"\\times "),
     (re.compile(r"\{\s*([-+=<>])\s*\}"), r"\1"),
-    (re.compile(r"(?<=[\d ])\s*([kM]?)\\Omega(?![A-Za-z])"), r"\\text{\1ohm}"),
+    (re.compile(r"(?<=\d)\s*([kM]?)\\Omega(?![A-Za-z])"), r"\\text{\1ohm}"),
     # 22 degrees 30 minutes
     (re.compile(r"(?<!\d)(\d{1,9})\s*\u00b0\s*(\d+(?:\.\d+)?)\s*'(?!')"), "(\\1+\\2/60)\u00b0"),
     # seven (7)

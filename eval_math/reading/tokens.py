@@ -39,7 +39,8 @@ _TOKEN = re.compile(
 )
 _SPLIT = re.compile(r"arcsin|arccos|arctan|sqrt|sin|cos|tan|log|ln|pi|.")
 _GROUP = re.compile(r"\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
-_UNIT_POWERS = re.compile(r"(?=.*[\^*/]|.*\\cdot)(?:\s|\\cdot|\\times|[A-Za-z]{1,12}|\^\s*\{?\s*-?\d\s*\}?|[*/])+\Z")
+# Possessive: a run of letters is taken whole, or there would be no end of ways to cut it.
+_UNIT_POWERS = re.compile(r"(?=.*[\^*/]|.*\\cdot)(?:\s++|\\cdot|\\times|[A-Za-z]++|\^\s*+\{?\s*+-?\d\s*+\}?|[*/])++\Z")
 _AXES = {"i": "i", "j": "j", "k": "k", "imath": "i", "jmath": "j", "hat{i}": "i", "hat{j}": "j", "hat{k}": "k"}
 _LETTERS = re.compile(r"[A-Za-z](?:\s*(?:,|and|or|, and|, or)\s+[A-Za-z])+\Z")
 _NUMERIC = re.compile(r"^[\s\d.,+\-/()]+$")
