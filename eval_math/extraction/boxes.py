@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 MAX_UNCLOSED_CHARS = 400
 MAX_BETWEEN = 100
+MAX_JOINED = 200
+"""Boxes of one answer; more than a list may have members, so that no longer list passes for a shorter one."""
 _BRACES = re.compile(r"\\{1,4}(?:boxed|fbox|framebox)\s*\{|\\[\\{}]|[{}]")
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([A-Za-z0-9.+-]{1,40})")
 _NAME = r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=\s*)?"
@@ -35,9 +37,9 @@ def final_boxes(part: str) -> list[Box]:
         bare = deque(_BARE_BOX.finditer(part), maxlen=1)
         return [Box(each.start(), each.start(1), each.end(1)) for each in bare]
     joined = [boxes.pop()]
-    while boxes and _belong_together(part[boxes[-1].end + 1 : joined[0].command]):
-        joined.insert(0, boxes.pop())
-    return joined if len(joined) > 1 else [_innermost(part, joined[0])]
+    while boxes and len(joined) < MAX_JOINED and _belong_together(part[boxes[-1].end + 1 : joined[-1].command]):
+        joined.append(boxes.pop())
+    return joined[::-1] if len(joined) > 1 else [_innermost(part, joined[0])]
 
 
 def _belong_together(between: str) -> bool:
