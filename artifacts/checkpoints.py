@@ -69,8 +69,21 @@ def register(path: Path | str, *, hash_cache: Path | None = None) -> Checkpoint:
     return _reference(folder, _describe(folder, hash_cache))
 
 
-def verify(checkpoint: Checkpoint, *, hash_cache: Path | None = None) -> None:
-    """Pass silently if the folder still holds what was registered.
+def committed(path: Path | str) -> Checkpoint:
+    """Return the reference that `commit` gave for this folder, from its own record; nothing is hashed.
+
+    Raises:
+        ArtifactMissing: the folder is gone, or training did not finish it.
+        ArtifactDamaged: the record is not readable.
+    """
+    folder = Path(path).absolute()
+    if not (files := _recorded_files(folder)):
+        raise ArtifactMissing(f"{folder} has no {RECORD}: training did not finish it. Delete it and train it anew.")
+    return _reference(folder, files)
+
+
+def verify(checkpoint: Checkpoint, *, hash_cache: Path | None = None, deep: bool = True) -> None:
+    """Pass silently if the folder still holds what was registered; without `deep` only sizes are compared.
 
     Raises:
         ArtifactMissing: the folder or one of its files is gone.
@@ -82,6 +95,11 @@ def verify(checkpoint: Checkpoint, *, hash_cache: Path | None = None) -> None:
     for name in recorded:
         if not (folder / name).is_file():
             raise ArtifactMissing(f"{folder / name} is gone, expected {recorded[name]['bytes']} bytes. {cure}")
+    if not deep:
+        for name, file in recorded.items():
+            if (size := (folder / name).stat().st_size) != file["bytes"]:
+                raise ArtifactDamaged(f"{folder / name} has {size} bytes, expected {file['bytes']}. {cure}")
+        return
     try:
         found = _describe(folder, hash_cache)
     except CheckpointIncomplete as error:

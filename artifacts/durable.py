@@ -100,6 +100,21 @@ def _remove_if_abandoned(folder: Path) -> None:
         os.close(lock)
 
 
+def is_owned(folder: Path) -> bool:
+    """Whether the process that made a scratch folder is still alive."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True  # somebody holds the lock, or there are no locks
+    finally:
+        os.close(lock)
+    return False
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Make `target` hold the bytes of `source`: the same file where the disk allows it, else a copy."""
     try:

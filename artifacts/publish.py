@@ -9,7 +9,9 @@ producer stays on record; a damaged one is replaced.
 # pyright: basic
 
 import logging
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from artifacts.durable import rename_folder
@@ -34,7 +36,14 @@ def publish(folder: Path, manifest: Manifest, location: Location) -> None:
 
 def _rename(folder: Path, manifest: Manifest, location: Location, target: Path) -> None:
     # Rename first and look afterwards: the other order could remove what another writer has just put there.
-    if rename_folder(folder, target) or _is_whole(manifest, location):
+    if rename_folder(folder, target):
+        return
+    if _is_whole(manifest, location):
+        with suppress(FileNotFoundError):
+            os.utime(target)  # in use from now on, for whoever clears away what nobody has used for long
+            return
+    if not target.exists():  # cleared away at this moment
+        _rename(folder, manifest, location, target)
         return
     damaged = folder.with_name(f"{folder.name}-damaged")
     target.rename(damaged)

@@ -14,7 +14,9 @@ def benchmark(steps: Steps, label: str, policy: Checkpoint, later: list[dict[str
     `later` are arguments of coming calls of `sample` on this policy: starting an engine costs more than sharing it.
     """
     calls = steps.benchmark_samples(label, policy)
-    queue = [*(arguments for _, arguments in calls), *(later or [])]
+    # What a later iteration is to make anew must not come from this one.
+    coming_up = [arguments for arguments in later or [] if not arguments["run"].anew("sample")]
+    queue = [*(arguments for _, arguments in calls), *coming_up]
     answers: dict[str, Ref[Rollout]] = {}
     for place, (decoding, arguments) in enumerate(calls, 1):
         coming = [item for item in queue[place:] if sample.cached(**item) is None]

@@ -1,6 +1,7 @@
 """N iterations of one recipe from one base model, after a warm-up if the config asks for one."""
 
 import logging
+from typing import Any
 
 from prefect import flow
 
@@ -11,6 +12,8 @@ from flows.config import RunConfig
 from flows.iteration import iteration, next_sample
 from flows.mirror import Mirror
 from flows.steps import Steps
+from tasks import presence
+from tasks.caching import Stopped
 from tasks.demonstrate import demonstrate
 from tasks.train import train
 from tasks.workspace import Workspace, home
@@ -19,36 +22,50 @@ log = logging.getLogger(__name__)
 
 
 @flow(name="campaign", flow_run_name="{config.name}")
-def campaign(config: RunConfig, refresh: tuple[str, ...] = ()) -> str:
-    """Run or go on with a campaign; return the folder of its last policy.
+def campaign(config: RunConfig, refresh: tuple[str, ...] = (), stop_after: str = "") -> str:
+    """Run or go on with a campaign; return the folder of its last policy, or nothing if it was asked to end before.
 
-    Stages named in `refresh` are computed anew. A run that was killed goes on from its last finished stage, and
-    inside that stage from its last finished shard or optimizer checkpoint.
+    Stages named in `refresh` (`train`, or `train@2` for one iteration) are computed anew; `stop_after` (`pair@2`,
+    `demonstrate@warm-up`) is the last stage wanted now. A run that was killed goes on from its last finished stage,
+    and inside that stage from its last finished shard or optimizer checkpoint.
     """
-    steps = Steps.of(config, Workspace(home()), frozenset(refresh))
+    steps = Steps.of(config, Workspace(home()), frozenset(refresh), stop_after)
     mirror = Mirror.of(steps)
-    mirror.open()
-    try:
-        initial = warm_up(steps)
-        scores = benchmark(steps, "base", initial, later=next_sample(steps, 1, initial))
-        mirror.base(initial, scores)
-        results = [
-            {
-                "iteration": 0,
-                "policy": initial.to_json(),
-                "scores": scores.to_json(),
-                "stages": steps.run.events,
-            }
-        ]
-        for number in range(1, config.iterations + 1):
-            results.append(iteration(config, number, results[-1]["policy"], initial.to_json(), refresh))
-    except BaseException:
-        mirror.close("FAILED")
-        raise
-    for path in report.write(steps, results):
-        mirror.attach(str(path))
-    mirror.close("FINISHED")
+    with presence.at_work(steps.run.workspace.locks):
+        mirror.open()
+        try:
+            results = improve(steps, mirror)
+        except Stopped as stopped:
+            log.info("%s: the same command without --stop-after goes on", stopped)
+            mirror.close("FINISHED")
+            return ""
+        except BaseException:
+            mirror.close("FAILED")
+            raise
+        for path in report.write(steps, results):
+            mirror.attach(str(path))
+        mirror.close("FINISHED")
     return str(results[-1]["policy"]["path"])
+
+
+def improve(steps: Steps, mirror: Mirror) -> list[dict[str, Any]]:
+    """The results of the policy at the start and of every iteration.
+
+    Raises:
+        Stopped: the last stage that is wanted now is done.
+    """
+    initial = warm_up(steps)
+    scores = benchmark(steps, "base", initial, later=next_sample(steps, 1, initial))
+    mirror.base(initial, scores)
+    policy = initial.to_json()
+    results = [{"iteration": 0, "policy": policy, "scores": scores.to_json(), "stages": steps.run.events}]
+    refresh, stop_after = tuple(sorted(steps.run.refresh)), steps.run.stop_after
+    for number in range(1, steps.config.iterations + 1):
+        found = iteration(steps.config, number, results[-1]["policy"], policy, refresh, stop_after)
+        if not found:
+            raise Stopped(f"stopped after {stop_after.partition('@')[0]} of iteration {number}")
+        results.append(found)
+    return results
 
 
 def warm_up(steps: Steps) -> Checkpoint:

@@ -8,6 +8,7 @@ from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.mirror import Mirror
 from flows.steps import Steps
+from tasks import presence
 from tasks.workspace import Workspace, home
 
 
@@ -15,7 +16,8 @@ from tasks.workspace import Workspace, home
 def evaluate(config: RunConfig, refresh: tuple[str, ...] = ()) -> dict[str, Any]:
     """Score `config.model` on `config.evaluate.benchmarks`; return the reference of the scores."""
     steps = Steps.of(config, Workspace(home()), frozenset(refresh))
-    model = steps.base_model()
-    scores = benchmark(steps, "evaluation", model)
-    Mirror.of(steps).evaluation(model, scores)
+    with presence.at_work(steps.run.workspace.locks):
+        model = steps.base_model()
+        scores = benchmark(steps, f"evaluation of {model.digest[:12]}", model)  # each model keeps its own records
+        Mirror.of(steps).evaluation(model, scores)
     return scores.to_json()

@@ -1,6 +1,7 @@
 """One iteration: sample, grade, pair, train, evaluate. READ THIS FIRST."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from prefect import flow
@@ -10,6 +11,8 @@ from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.mirror import Mirror
 from flows.steps import Steps
+from tasks import presence
+from tasks.caching import Stopped
 from tasks.grade import grade
 from tasks.pair import pair
 from tasks.sample import sample
@@ -24,18 +27,20 @@ def iteration(
     policy: dict[str, Any],
     initial: dict[str, Any],
     refresh: tuple[str, ...] = (),
+    stop_after: str = "",
 ) -> dict[str, Any]:
     """Improve `policy` once; return the new policy, its scores and what was done.
 
     Every stage is cached: what is finished is read, not computed. `policy` and `initial` (the first iteration's
-    policy) are `Checkpoint.to_json()`, so that this flow can be started alone. Iterations count from 1.
+    policy) are `Checkpoint.to_json()`, so that this flow can be started alone. Iterations count from 1. `refresh` and
+    `stop_after` are as for the campaign; an iteration that ends early returns {}.
     """
     started = time.monotonic()
-    steps = Steps.of(config, Workspace(home()), frozenset(refresh))
-    mirror = Mirror.of(steps)
+    steps = Steps.of(config, Workspace(home()), frozenset(refresh), stop_after)
+    mirror, locks = Mirror.of(steps), steps.run.workspace.locks
     start, first = Checkpoint.from_json(policy), Checkpoint.from_json(initial)
 
-    with mirror.iteration(number) as follow:
+    with presence.at_work(locks), mirror.iteration(number) as follow, suppress(Stopped):
         prompts = steps.prompts(number)
         rollouts = sample(**steps.sample(number, start, prompts))
         grades = grade(**steps.grade(number, rollouts, prompts))
@@ -44,15 +49,16 @@ def iteration(
         scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
         mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
 
-    return {
-        "iteration": number,
-        "policy": trained.to_json(),
-        "scores": scores.to_json(),
-        "grades": grades.to_json(),
-        "rows": rows.to_json(),
-        "seconds": time.monotonic() - started,
-        "stages": steps.run.events,
-    }
+        return {
+            "iteration": number,
+            "policy": trained.to_json(),
+            "scores": scores.to_json(),
+            "grades": grades.to_json(),
+            "rows": rows.to_json(),
+            "seconds": time.monotonic() - started,
+            "stages": steps.run.events,
+        }
+    return {}
 
 
 def next_sample(steps: Steps, number: int, policy: Checkpoint) -> list[dict[str, Any]]:

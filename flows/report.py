@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from artifacts import Grade, Ref, Score
+from artifacts.durable import write_atomically
 from flows.steps import Steps
 from tasks.train import curve_of
 from tasks.workspace import Workspace
@@ -42,7 +43,7 @@ def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
         rows.append({**result, "values": values, "summaries": summaries, "generations": generations})
     objective = config.objective["name"]
     facts = {"campaign": config.name, "objective": objective, "seed": config.seed, "iterations": rows}
-    (place / RESULTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_atomically(place / RESULTS, json.dumps(facts, indent=1).encode())
     resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     (place / "config.yaml").write_text(resolved, encoding="utf-8")
     plot_accuracy({config.name: facts}, place / "accuracy.png")

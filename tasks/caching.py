@@ -9,7 +9,6 @@ A record whose files are gone or altered is a miss, found when the record is rea
 """
 
 import functools
-import hashlib
 import inspect
 import json
 import logging
@@ -18,25 +17,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import Task
 from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.serializers import Serializer
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
-from artifacts import ArtifactError, Checkpoint, Ref, checkpoints
+from artifacts import ArtifactError, Checkpoint, Ref
+from tasks import presence, records
 from tasks.code_digest import code_digest
 from tasks.launch import TIMES
 from tasks.locking import FlockLockManager
+from tasks.results import ArtifactSerializer, Result, load_result, place_of, show
 from tasks.settings import Machine
 from tasks.workers import progress
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-Result = Ref[Any] | Checkpoint
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,25 @@ class Run:
     """Receives training metrics by step while they are made."""
     workdir: Path = Path()
     """Where the stage keeps partial results; set by the stage from its key."""
+    stop_after: str = ""
+    """`stage@part` after which the flow ends: the part is an iteration's number or "warm-up"."""
+    begun: set[str] = field(default_factory=set)
+    """Keys whose refreshed work has begun in this run: its partial results are no longer an earlier run's."""
+
+    def anew(self, stage: str) -> bool:
+        """Whether a stage is to be computed although its result is there."""
+        return bool(self.refresh & {stage, f"{stage}@{self._part()}"})
+
+    def ends_with(self, stage: str) -> bool:
+        """Whether this stage is the last one wanted; a benchmark's answers are no stage of their own here."""
+        return self.stop_after == f"{stage}@{self._part()}" and " · " not in self.label
+
+    def _part(self) -> str:
+        return self.label.partition(" · ")[0].removeprefix("iteration ")
+
+
+class Stopped(Exception):
+    """The stage after which the flow was asked to end is done."""
 
 
 @dataclass(frozen=True)
@@ -64,42 +81,6 @@ class Key:
 
     digest: str
     fields: dict[str, Any]
-
-
-class ArtifactSerializer(Serializer):
-    """Keeps references as JSON, and refuses one whose files are not as they were."""
-
-    type: Literal["odr-artifact"] = "odr-artifact"
-    root: str
-
-    def dumps(self, obj: Result) -> bytes:
-        """Write the reference."""
-        kind = "checkpoint" if isinstance(obj, Checkpoint) else "table"
-        return json.dumps({"kind": kind, "ref": obj.to_json()}).encode()
-
-    def loads(self, blob: bytes) -> Result:
-        """Read the reference and verify what it names.
-
-        Raises:
-            ArtifactError: files are missing or changed. Prefect takes that for "no record" and runs the task.
-        """
-        try:
-            return load_result(blob, Workspace(Path(self.root)))
-        except ArtifactError as error:
-            log.warning("a cached result cannot be used and is computed again: %s", error)
-            raise
-
-
-def load_result(blob: bytes, workspace: Workspace) -> Result:
-    """Decode and verify a reference written by `ArtifactSerializer`."""
-    fields = json.loads(blob)
-    if fields["kind"] == "checkpoint":
-        checkpoint = Checkpoint.from_json(fields["ref"])
-        checkpoints.verify(checkpoint, hash_cache=workspace.hashes)
-        return checkpoint
-    ref: Ref[Any] = Ref.from_json(fields["ref"])
-    workspace.store.verify(ref)
-    return ref
 
 
 class Stage:
@@ -122,19 +103,30 @@ class Stage:
             "code": code_digest(*self._code(inputs)),
             **{name: _plain(value) for name, value in inputs.items()},
         }
-        text = json.dumps(fields, sort_keys=True)
-        return Key(f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:32]}", fields)
+        return Key(records.key_of(fields), fields)
 
     def at_work(self, **arguments: Any) -> Run:
         """The `run` argument with the working folder that belongs to these arguments."""
         run: Run = arguments["run"]
         return replace(run, workdir=run.workspace.work(self.key(**arguments).digest))
 
+    def begin(self, **arguments: Any) -> Run:
+        """As `at_work`, and note the call, so that `odr gc` leaves what it needs; a refreshed one begins empty."""
+        run: Run = arguments["run"]
+        key = self.key(**arguments)
+        with presence.settled(run.workspace.locks):
+            records.begin(run.workspace, run.campaign, f"{run.label} {self.name}", key.fields)
+            at_work = self.at_work(**arguments)
+        if run.anew(self.name) and key.digest not in run.begun:
+            run.begun.add(key.digest)
+            _begin_empty(at_work.workdir, FlockLockManager(run.workspace.locks))
+        return at_work
+
     def cached(self, **arguments: Any) -> Result | None:
         """The stored result of such a call, verified; None when it would have to be computed."""
         run: Run = arguments["run"]
         record = run.workspace.cache / self.key(**arguments).digest
-        if self.name in run.refresh or not record.exists():
+        if run.anew(self.name) or not record.exists():
             return None
         try:
             stored = json.loads(record.read_text(encoding="utf-8"))
@@ -158,13 +150,11 @@ class Stage:
             persist_result=True,
             result_storage=run.workspace.cache,
             result_serializer=ArtifactSerializer(root=str(run.workspace.root)),
-            refresh_cache=self.name in run.refresh,
+            refresh_cache=run.anew(self.name),
         )
         run.workspace.cache.mkdir(parents=True, exist_ok=True)
-        at_work = self.at_work(**arguments)
+        at_work = self.begin(**arguments)
         (at_work.workdir / TIMES).unlink(missing_ok=True)
-        if self.name in run.refresh:
-            _tidy(at_work.workdir)  # anew means anew: no shard and no optimizer checkpoint of an earlier attempt
         started = time.monotonic()
         state = task(**{**arguments, "run": at_work}, return_state=True)
         result = state.result()
@@ -175,9 +165,12 @@ class Stage:
         }
         run.events.append(event)
         outcome = "cached" if event["cached"] else f"done in {event['seconds']:.1f} s"
-        log.info("%s · %s: %s, %s", run.label, self.name, outcome, _show(result))
+        log.info("%s · %s: %s, %s", run.label, self.name, outcome, show(result))
         _tidy(at_work.workdir)
-        _record(run, self.name, key)
+        presence.touch(place_of(result, run.workspace))
+        records.finish(run.workspace, run.campaign, f"{run.label} {self.name}", key.fields)
+        if run.ends_with(self.name):
+            raise Stopped(f"stopped after {self.name} of {run.label}")
         return result
 
 
@@ -201,20 +194,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be part of a cache key")
 
 
+def _begin_empty(workdir: Path, locks: FlockLockManager) -> None:
+    """Anew means anew: no shard and no optimizer checkpoint of an earlier attempt, but those of another run's stay."""
+    if locks.try_lock(workdir.name, "refresh"):
+        _tidy(workdir)
+        locks.release_lock(workdir.name, "refresh")
+
+
 def _tidy(workdir: Path) -> None:
     """Remove partial results of a finished stage; its job files and logs stay."""
     for folder in workdir.iterdir():
         if folder.is_dir():
             shutil.rmtree(folder)
-
-
-def _record(run: Run, name: str, key: Key) -> None:
-    path = run.workspace.key_record(run.campaign, f"{run.label} {name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(key.fields, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def _show(result: Result) -> str:
-    if isinstance(result, Checkpoint):
-        return f"checkpoint {result.digest[:12]}"
-    return f"{result.rows:,} {result.kind} {result.digest[:12]}"

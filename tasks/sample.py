@@ -50,5 +50,5 @@ def sample(
 
 def wanted_later(**arguments: Any) -> Wanted:
     """What a later call of `sample` with these arguments needs, so that an engine that runs anyway can make it."""
-    workdir = sample.at_work(**arguments).workdir
+    workdir = sample.begin(**arguments).workdir
     return Wanted(arguments["prompts"], arguments["sampling"], arguments["seed"], workdir)

@@ -4,9 +4,10 @@ $ODR_HOME (default ./.odr)
     store/        finished artifacts, content-addressed
     checkpoints/  finished model folders, one per training task
     cache/        Prefect's result records: cache key -> reference
-    keys/         what each finished task's key was made of, for `odr plan`
+    keys/         what each finished task's key was made of, for `odr plan` and `odr gc`
+    started/      the same of tasks that were begun and are not finished
     work/<key>/   a task at work: job file, log, shards, optimizer checkpoints
-    locks/        one computation per key
+    locks/        one computation per key; which flows are running
     campaigns/    resolved configs, tables and plots
     prefect/ mlflow.db mlartifacts/   the trackers' own state, when no server is configured
 """
@@ -70,3 +71,11 @@ class Workspace:
     def key_record(self, campaign: str, label: str) -> Path:
         """What the key of the last finished task of this name was made of."""
         return self.root / "keys" / campaign / f"{label.replace('/', '-')}.json"
+
+    def results(self, campaign: str) -> Path:
+        """What a finished campaign has come to."""
+        return self.root / "campaigns" / campaign / "results.json"
+
+    def started_record(self, campaign: str, label: str) -> Path:
+        """As `key_record`, of a task that was begun."""
+        return self.root / "started" / campaign / f"{label.replace('/', '-')}.json"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 from task_examples import a_rollout, stored
 
-from artifacts import ArtifactError, ArtifactMissing, Checkpoint, Ref, Rollout, checkpoints
-from tasks.caching import ArtifactSerializer, Run, load_result, stage
+from artifacts import ArtifactDamaged, ArtifactError, ArtifactMissing, Checkpoint, Ref, Rollout, checkpoints
+from tasks.caching import ArtifactSerializer, Run, Stopped, load_result, stage
+from tasks.locking import FlockLockManager
 from tasks.settings import Machine
 from tasks.workers import progress
 
@@ -237,11 +239,17 @@ def test_two_processes_on_one_key_compute_it_once(tmp_path):
 # --- the serializer ----------------------------------------------------------------------------------------------
 
 
-def test_references_survive_the_serializer(here, base):
+@pytest.fixture
+def trained(here, model_folder):
+    """A checkpoint in the data root."""
+    return checkpoints.register(shutil.copytree(model_folder, here.workspace.checkpoints / "train-0"))
+
+
+def test_references_survive_the_serializer(here, trained):
     ref = stored(here.workspace.store, [a_rollout()])
     serializer = ArtifactSerializer(root=str(here.workspace.root))
 
-    for result in (ref, base):
+    for result in (ref, trained):
         blob = serializer.dumps(result)
 
         json.loads(blob)  # text that a person can read, never a pickle
@@ -263,8 +271,99 @@ def test_the_serializer_refuses_a_table_that_is_not_as_it_was(here, damage):
         serializer.loads(blob)
 
 
-def test_the_serializer_refuses_a_checkpoint_that_is_gone(here, base):
+def test_the_serializer_refuses_a_checkpoint_that_is_gone(here, trained):
     serializer = ArtifactSerializer(root=str(here.workspace.root))
 
     with pytest.raises(ArtifactMissing):
-        serializer.loads(serializer.dumps(replace(base, path=base.path + "-moved")))
+        serializer.loads(serializer.dumps(replace(trained, path=trained.path + "-moved")))
+
+
+@pytest.mark.parametrize("path", ["{base}", "{root}/checkpoints/../../elsewhere"])
+def test_the_serializer_refuses_a_checkpoint_outside_the_data_root(here, base, path):
+    serializer = ArtifactSerializer(root=str(here.workspace.root))
+    outside = replace(base, path=path.format(base=base.path, root=here.workspace.root))
+
+    with pytest.raises(ArtifactDamaged, match=r"is outside .*/checkpoints: the data root was copied or moved"):
+        serializer.loads(serializer.dumps(outside))
+
+
+# --- what is noted for `odr gc` ----------------------------------------------------------------------------------
+
+
+def noted(run, label="iteration 1 toy"):
+    return run.workspace.started_record("here", label), run.workspace.key_record("here", label)
+
+
+def test_a_stage_is_noted_before_it_begins_and_as_finished_when_it_is(toys, here):
+    toys.broken = True
+    with pytest.raises(ValueError, match="broken on purpose"):
+        toys.toy(size=3, run=here)
+    started, finished = noted(here)
+    assert started.exists()
+    assert not finished.exists()
+
+    toys.broken = False
+    toys.toy(size=3, run=here)
+
+    assert not started.exists()
+    assert finished.exists()
+
+
+def test_a_result_that_is_used_again_is_touched(toys, here):
+    folder = part_of(here, toys.toy(size=3, run=here)).parent
+    os.utime(folder, (1e9, 1e9))
+
+    toys.toy(size=3, run=here)
+
+    assert folder.stat().st_mtime > 1.5e9
+
+
+def test_a_stage_of_one_iteration_alone_is_computed_anew(toys, here):
+    second = replace(here, label="iteration 2", refresh=frozenset({"toy@2"}))
+    toys.toy(size=3, run=here)
+
+    toys.toy(size=3, run=replace(here, refresh=frozenset({"toy@2"})))
+    toys.toy(size=3, run=second)
+
+    assert toys.calls == ["toy 3", "toy 3"]
+    assert second.anew("toy")
+    assert replace(second, label="iteration 2 · exam/greedy").anew("toy")
+    assert not replace(second, label="iteration 22").anew("toy")
+
+
+def test_what_was_made_ahead_in_this_run_is_not_thrown_away_by_a_refresh(toys, here):
+    run = replace(here, refresh=frozenset({"toy"}))
+    old = toys.toy.at_work(size=3, run=run).workdir / "shards"
+    old.mkdir()
+
+    toys.toy.begin(size=3, run=run)
+    assert not old.exists()  # of an earlier attempt
+    old.mkdir()
+    toys.toy.begin(size=3, run=run)
+
+    assert old.exists()
+
+
+def test_a_refresh_leaves_what_another_run_is_making(toys, here):
+    run = replace(here, refresh=frozenset({"toy"}))
+    theirs = toys.toy.at_work(size=3, run=run).workdir / "shards"
+    theirs.mkdir()
+    other = FlockLockManager(here.workspace.locks)
+    assert other.try_lock(theirs.parent.name, "another run")
+
+    toys.toy.begin(size=3, run=run)
+
+    assert theirs.exists()
+    other.release_lock(theirs.parent.name, "another run")
+
+
+def test_the_flow_is_stopped_after_the_stage_it_was_asked_to_end_with(toys, here):
+    run = replace(here, stop_after="toy@1")
+
+    with pytest.raises(Stopped, match="stopped after toy of iteration 1"):
+        toys.toy(size=3, run=run)
+
+    assert toys.toy.cached(size=3, run=here) is not None
+    assert not replace(run, label="iteration 1 · exam/greedy").ends_with("toy")
+    assert not replace(run, label="iteration 2").ends_with("toy")
+    assert replace(run, label="warm-up", stop_after="toy@warm-up").ends_with("toy")

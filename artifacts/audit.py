@@ -1,0 +1,102 @@
+"""Every artifact of a store on a disk, checked without anyone having asked for it.
+
+A reader checks what it reads (`Store.verify`). This looks at all there is, and at more: whether the rows inside a
+part are as many and of the kind and version that the manifest says, and whether anything leads out of the store.
+"""
+
+# pyarrow ships no types, so strict checking would only report what it cannot know.
+# pyright: basic
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, SchemaMismatch
+from artifacts.location import Location
+from artifacts.manifest import MANIFEST, Manifest, Part
+from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout, Score
+
+_VERSIONS = {row.KIND: row.VERSION for row in (Accepted, Grade, Group, Pair, Prompt, Rollout, Score)}
+_CURE = "Run the flow again, which replaces it, or restore it from a copy."
+
+
+def artifact_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of a store that should be artifacts."""
+    for kind in sorted(path for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")):
+        yield from sorted(path for path in kind.glob("*/*") if path.is_dir())
+
+
+def faults(root: Path, folder: Path, *, deep: bool) -> Iterator[ArtifactError]:
+    """Yield what is wrong with one artifact; with `deep` every byte is read."""
+    if _leads_out(root, folder):
+        yield ArtifactDamaged(f"{folder} leads out of the data root, to {folder.resolve()}. {_CURE}")
+        return
+    if not (folder / MANIFEST).is_file():
+        yield ArtifactMissing(f"{folder / MANIFEST} is gone. {_CURE}")
+        return
+    try:
+        manifest = _manifest(folder)
+        _check_version(manifest, folder)
+    except ArtifactError as error:
+        yield error
+        return
+    location = Location(root)
+    for part in manifest.parts:
+        try:
+            if _leads_out(root, folder / part.name):
+                raise ArtifactDamaged(f"{folder / part.name} leads out of the data root. {_CURE}")
+            location.check_part(manifest.ref(), part, deep=deep)
+            _check_rows(folder / part.name, part, manifest)
+        except ArtifactError as error:
+            yield error
+
+
+def strangers(folder: Path) -> Iterator[Path]:
+    """Yield files in an artifact's folder that are no part of it."""
+    try:
+        known = {MANIFEST, *(part.name for part in _manifest(folder).parts)}
+    except (ArtifactError, OSError):
+        return
+    yield from sorted(path for path in folder.iterdir() if path.name not in known)
+
+
+def _manifest(folder: Path) -> Manifest:
+    text = (folder / MANIFEST).read_bytes().decode(errors="replace")
+    manifest = Manifest.from_text(text, str(folder / MANIFEST))
+    if (manifest.kind, manifest.digest) != (folder.parent.parent.name, folder.name):
+        raise ArtifactDamaged(
+            f"{folder / MANIFEST} describes {manifest.kind} {manifest.digest[:12]}, "
+            f"expected {folder.parent.parent.name} {folder.name[:12]}. Folders were mixed up. {_CURE}"
+        )
+    return manifest
+
+
+def _check_version(manifest: Manifest, folder: Path) -> None:
+    known = _VERSIONS.get(manifest.kind)
+    if known is not None and manifest.schema_version > known:
+        raise SchemaMismatch(
+            f"{folder} holds {manifest.kind!r} rows of schema version {manifest.schema_version}, this code reads up "
+            f"to {known}. Update this checkout."
+        )
+
+
+def _check_rows(path: Path, part: Part, manifest: Manifest) -> None:
+    try:
+        found = pq.read_metadata(path)
+        inside = found.schema.to_arrow_schema().metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactDamaged(f"{path} cannot be read as Parquet ({error}). {_CURE}") from error
+    if found.num_rows != part.rows:
+        raise ArtifactDamaged(f"{path} holds {found.num_rows} rows, expected {part.rows}. {_CURE}")
+    said = (inside.get(b"kind", b"").decode(), inside.get(b"version", b"").decode())
+    if said != (manifest.kind, str(manifest.schema_version)):
+        raise ArtifactDamaged(
+            f"{path} says it holds {said[0]!r} rows of version {said[1]!r}, expected {manifest.kind!r} of version "
+            f"{manifest.schema_version}. {_CURE}"
+        )
+
+
+def _leads_out(root: Path, path: Path) -> bool:
+    return not path.resolve().is_relative_to(root.resolve())

@@ -1,0 +1,90 @@
+"""Which flows are at work in a data root, so that `odr gc` takes nothing from under them.
+
+A running flow holds a lock on a file whose modification time says when it began. Whatever it uses it has written
+or touched since, or has noted in `tasks.records`; and while it notes something, nothing is swept away. The locks
+are the kernel's: they end with their owner, however it ends.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MARGIN_SECONDS = 60.0
+"""Two clocks of one file system differ by less."""
+
+
+@contextmanager
+def at_work(locks: Path) -> Iterator[None]:
+    """Say that a flow is running while the block runs."""
+    with settled(locks):  # a file that is there but not yet locked would look like a dead flow's
+        path = locks / f"flow-{os.getpid()}-{uuid.uuid4().hex}.lock"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def began(locks: Path) -> float | None:
+    """When the oldest running flow began, in the file system's time; None when no flow is running."""
+    times: list[float] = []
+    for path in locks.glob("flow-*.lock"):
+        with suppress(FileNotFoundError):  # it has just ended
+            if _is_held(path):
+                times.append(path.stat().st_mtime)
+    return min(times, default=None)
+
+
+def forget_the_dead(locks: Path) -> None:
+    """Remove the files of flows that were killed; only while `sweeping`."""
+    for path in locks.glob("flow-*.lock"):
+        with suppress(FileNotFoundError):
+            if not _is_held(path):
+                path.unlink()
+
+
+@contextmanager
+def settled(locks: Path) -> Iterator[None]:
+    """Nothing is swept away while the block runs; many may hold this."""
+    with _locked(locks, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def sweeping(locks: Path) -> Iterator[None]:
+    """Wait until nobody notes anything, and let nobody while the block runs; it must be short."""
+    with _locked(locks, fcntl.LOCK_EX):
+        yield
+
+
+def touch(path: Path) -> None:
+    """Mark a file or folder as used now."""
+    with suppress(FileNotFoundError):
+        os.utime(path)
+
+
+@contextmanager
+def _locked(locks: Path, how: int) -> Iterator[None]:
+    locks.mkdir(parents=True, exist_ok=True)
+    file = os.open(locks / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, how)
+        yield
+    finally:
+        os.close(file)
+
+
+def _is_held(path: Path) -> bool:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
