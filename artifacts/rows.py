@@ -98,7 +98,7 @@ class Pair:
     """A better and a worse completion of one prompt. Written by `pair`, read by `train` (DPO and its kin)."""
 
     KIND: ClassVar[str] = "pairs"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[tuple[str, ...]] = ("prompt_id", "chosen_index", "rejected_index")
 
     prompt_id: Repeated
@@ -121,6 +121,8 @@ class Pair:
     """Greater than `rejected_reward`."""
     rejected_reward: float
     """Less than `chosen_reward`."""
+    pass_rate: float | None = None
+    """Share of right answers among those sampled for the prompt: its difficulty. None: nobody sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ class Accepted:
     """A completion to imitate. Written by `pair` and the warm-up, read by `train` (RAFT, warm-up)."""
 
     KIND: ClassVar[str] = "accepted"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[tuple[str, ...]] = ("prompt_id", "sample_index")
 
     prompt_id: Repeated
@@ -141,17 +143,19 @@ class Accepted:
     """[C] tokens to imitate."""
     logprobs: list[Float32]
     """[C] nats, the sampler's; empty for a demonstration, which nobody sampled."""
+    pass_rate: float | None = None
+    """As in `Pair`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One rollout with its advantages. Written by `pair`, read by `train` (GRPO, PPO).
+    """One rollout with its advantages. Written by `pair`, read by `train` (GRPO and its kin).
 
-    A group is all rows of one prompt.
+    A group is all rows of one prompt; no optimizer step takes a part of one.
     """
 
     KIND: ClassVar[str] = "groups"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     KEY: ClassVar[tuple[str, ...]] = ("prompt_id", "sample_index")
 
     prompt_id: Repeated
@@ -166,8 +170,12 @@ class Group:
     """[C] nats, the sampler's: the "old" policy of the ratio."""
     reward: float
     """Reward of the whole completion."""
+    correct: bool
+    """The verdict on it; what has none yields no row."""
     advantages: list[Float32]
     """[C] how much better than expected each token was; one value throughout if only the end is rewarded."""
+    pass_rate: float | None = None
+    """As in `Pair`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,11 @@
 """The command line: `odr`.
 
-Exit codes: 0 done; 1 a stage failed; 2 the config, the data or the command is wrong.
+Exit codes: 0 done; 1 a stage failed, or `verify` has found a fault; 2 the config, the data or the command is wrong.
 """
 
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +13,8 @@ import typer
 from rich.console import Console
 
 from eval_math.files.command import grade
-from flows import environment
+from flows import environment, upkeep
+from flows.outcome import clear_errors
 from tasks.workspace import Workspace, home
 
 app = typer.Typer(
@@ -31,68 +30,65 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="dotted.key=value, such as train.learning_rate=1e-5 iterations=2.")
 ]
 Refresh = Annotated[list[str] | None, typer.Option("--refresh", help="Compute this stage anew although it is cached.")]
+FromIteration = Annotated[
+    int | None, typer.Option(help="Compute every stage anew from this iteration on, although it is cached.", min=1)
+]
+StopAfter = Annotated[
+    str | None, typer.Option(help="End after this stage of the iteration in progress; without it, go on.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the children's log lines as well.")]
-
-STAGES = ("demonstrate", "sample", "grade", "pair", "train", "evaluate")
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """One sentence and an exit code instead of a traceback, for everything a user can put right."""
-    from artifacts import ArtifactError
-    from tasks.launch import ChildFailed
-
-    try:
-        yield
-    except ChildFailed as error:
-        _fail(
-            error,
-            2 if error.kind == "bad_input" else 1,
-            "\nFinished work is kept: the same command goes on from there.",
-        )
-    except (ValueError, FileNotFoundError, ArtifactError) as error:
-        if os.environ.get("ODR_TRACEBACK"):
-            raise
-        _fail(error, 2)
-
-
-def _fail(error: Exception, code: int, advice: str = "") -> None:
-    print(f"error: {error}{advice}", file=sys.stderr)  # noqa: T201 - plain text, wrapped by nobody
-    raise typer.Exit(code) from error
 
 
 def _setup(verbose: bool) -> Workspace:
-    environment.prepare(home())
-    environment.show_logs(verbose=verbose)
-    return Workspace(home())
+    with clear_errors():
+        environment.prepare(home())
+        environment.show_logs(verbose=verbose)
+        return Workspace(home())
 
 
 @app.command()
-def run(config: Config, overrides: Overrides = None, refresh: Refresh = None, verbose: Verbose = False) -> None:
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    refresh: Refresh = None,
+    from_iteration: FromIteration = None,
+    stop_after: StopAfter = None,
+    verbose: Verbose = False,
+) -> None:
     """Run a campaign, or go on with it: what is finished is not done again.
 
     Example: odr run configs/demo.yaml iterations=2 train.learning_rate=1e-5
     """
     workspace = _setup(verbose)
-    with _clear_errors():
-        run_campaign(workspace, config, overrides or [], refresh or [], verbose=verbose)
+    with clear_errors():
+        run_campaign(
+            workspace, config, overrides or [], refresh or [], from_iteration, stop_after, verbose=verbose
+        )  # fmt: skip
 
 
 def run_campaign(
-    workspace: Workspace, config: Path, overrides: list[str], refresh: list[str], *, verbose: bool = False
+    workspace: Workspace,
+    config: Path,
+    overrides: list[str],
+    refresh: list[str],
+    from_iteration: int | None = None,
+    stop_after: str | None = None,
+    *,
+    verbose: bool = False,
 ) -> None:
     """Check everything that can be checked in seconds, then run the flow and show the results."""
-    from flows import report
+    from flows import extent, report
     from flows.config import load
+    from flows.plan import Planner
     from flows.steps import Steps
     from flows.tables import phase_line, results_table
     from tasks.devices import engine_environments
     from tasks.tracking import tracking_uri
 
     started = time.monotonic()
-    _check_stages(refresh)
     loaded = load(config, overrides)
-    steps = Steps.of(loaded, workspace)
+    anew = extent.refreshed(loaded, refresh, from_iteration)
+    steps = Steps.of(loaded, workspace, frozenset(anew))
     steps.base_model()
     engine_environments(loaded.machine)
     if not loaded.machine.deepspeed.is_file():
@@ -105,12 +101,18 @@ def run_campaign(
     if loaded.warmup:
         steps.demonstrations()
 
+    stop = extent.stopping_point(loaded, stop_after, Planner(steps).walk()) if stop_after else ""
+
     from flows.campaign import campaign
 
     if not verbose:
         environment.quiet_prefect()
     with environment.local_server():
-        policy = campaign(loaded, tuple(refresh))
+        policy = campaign(loaded, anew, stop)
+    if not policy:
+        stage, _, part = stop.partition("@")
+        out.print(f"stopped after {stage} of {loaded.name}, {part if part == 'warm-up' else f'iteration {part}'}")
+        return
     facts = report.read(workspace, loaded.name)
     out.print(results_table(facts))
     out.print(f"time       {phase_line(facts, time.monotonic() - started)}", soft_wrap=True)
@@ -126,27 +128,30 @@ def run_campaign(
     out.print(f"Prefect    {ui}", soft_wrap=True)
 
 
-def _check_stages(names: list[str]) -> None:
-    for name in names:
-        if name not in STAGES:
-            raise ValueError(f"--refresh {name}: no such stage; there are: {', '.join(STAGES)}")
-
-
 @app.command()
-def plan(config: Config, overrides: Overrides = None, refresh: Refresh = None) -> None:
+def plan(
+    config: Config,
+    overrides: Overrides = None,
+    refresh: Refresh = None,
+    from_iteration: FromIteration = None,
+    stop_after: StopAfter = None,
+) -> None:
     """Show what a run would do: stages, cached or not and why, sizes, devices. Starts and downloads nothing."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     workspace = _setup(verbose=False)
-    with _clear_errors():
+    with clear_errors():
+        from flows import extent
         from flows.config import load
         from flows.plan import Planner, hardware
         from flows.steps import Steps
         from flows.tables import plan_table
 
-        _check_stages(refresh or [])
-        steps = Steps.of(load(config, overrides or []), workspace, frozenset(refresh or []))
+        loaded = load(config, overrides or [])
+        anew = extent.refreshed(loaded, refresh or [], from_iteration)
+        steps = Steps.of(loaded, workspace, frozenset(anew))
         lines = Planner(steps).walk()
-        out.print(plan_table(lines))
+        stop = extent.stopping_point(loaded, stop_after, lines) if stop_after else ""
+        out.print(plan_table(extent.until(lines, stop)))
         out.print(hardware(steps))
 
 
@@ -166,7 +171,7 @@ def evaluate(
     Example: odr evaluate demo/3 -b math500 -b gsm8k --data-dir data/benchmarks
     """
     workspace = _setup(verbose)
-    with _clear_errors():
+    with clear_errors():
         from flows.single import evaluate_model
 
         if not verbose:
@@ -183,7 +188,7 @@ def evaluate(
 def compare(campaigns: Annotated[list[str], typer.Argument(help="Names of finished campaigns.")]) -> None:
     """Compare campaigns: scores with standard errors, paired differences, a plot."""
     workspace = _setup(verbose=False)
-    with _clear_errors():
+    with clear_errors():
         from flows.compare import compare as compare_campaigns
 
         tables, plot = compare_campaigns(workspace, campaigns)
@@ -199,7 +204,7 @@ def show(
 ) -> None:
     """Show a campaign's results, where its time went, and where its files are."""
     workspace = _setup(verbose=False)
-    with _clear_errors():
+    with clear_errors():
         from flows.show import show_campaign
 
         for part in show_campaign(workspace, campaign, examples):
@@ -217,11 +222,19 @@ def benchmarks(
 
     Example: odr benchmarks math500 gsm8k --data-dir data/benchmarks
     """
-    with _clear_errors():
+    with clear_errors():
         from flows.audit import audit_report, entries_table
 
         for part in [part for name in names for part in audit_report(name, data_dir)] if names else [entries_table()]:
             out.print(part, soft_wrap=isinstance(part, str), markup=False)
+
+
+@app.command()
+def objectives() -> None:
+    """List the algorithms: data source, reward, gradient coefficient, rows, reference policy, paper."""
+    from flows.objectives import objectives_table
+
+    out.print(objectives_table())
 
 
 @app.command()
@@ -233,13 +246,15 @@ def demo(
 ) -> None:
     """Build a tiny model and its problems, then watch it learn: a few minutes on two CPU cores."""
     workspace = _setup(verbose)
-    with _clear_errors():
+    with clear_errors():
         from flows.demo import build
 
         build(workspace.root / "demo", seed)
         run_campaign(workspace, config, [f"seed={seed}", *(overrides or [])], [], verbose=verbose)
 
 
+app.command()(upkeep.verify)
+app.command()(upkeep.gc)
 app.command()(grade)
 
 

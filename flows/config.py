@@ -7,6 +7,7 @@ An unknown key is refused with the nearest known one. Every default lives in one
 """
 
 import copy
+import dataclasses
 import difflib
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from eval_math import benchmarks, rewards
+from flows.agreement import check_objective, check_warm_up
 from tasks import objectives
-from tasks.objectives import Objective
+from tasks.objectives import Objective, Reference
 from tasks.settings import (
     Evaluation,
     Grading,
@@ -52,17 +54,22 @@ class RunConfig(Settings):
     objective: dict[str, Any] = Field(
         default={"name": "dpo"}, description="Name of the algorithm and its hyperparameters."
     )
-    reference: Literal["previous", "initial"] = Field(
-        default="previous", description="Frozen policy of DPO: the iteration's start, or the first iteration's."
+    reference: Literal["previous", "initial"] | None = Field(
+        default=None,
+        description="Frozen policy: the iteration's start, or the first iteration's. Default: as the objective's "
+        "paper has it; `odr objectives` lists them.",
     )
     train: Training = Training()
     evaluate: Evaluation = Evaluation()
     machine: Machine = Machine()
 
-    @field_validator("objective")
+    @field_validator("objective", mode="before")
     @classmethod
-    def _named(cls, objective: dict[str, Any]) -> dict[str, Any]:
-        return {"name": "dpo", **objective}
+    def _named(cls, objective: Any) -> Any:
+        """`objective: grpo` is short for `objective: {name: grpo}`."""
+        if isinstance(objective, str):
+            return {"name": objective}
+        return {"name": "dpo", **objective} if isinstance(objective, dict) else objective
 
     @field_validator("evaluate", mode="before")
     @classmethod
@@ -74,16 +81,19 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "RunConfig":
-        objective = objectives.load(**self.objective)
-        if objective.rows == "pairs" and self.sample.samples_per_prompt < 2:
-            raise ValueError(
-                f"sample.samples_per_prompt is {self.sample.samples_per_prompt}, but {self.objective['name']} trains "
-                "on pairs; set it to at least 2 (8 is usual)"
-            )
+        check_objective(
+            self.loaded_objective(),
+            sample=self.sample,
+            pair=self.pairing(),
+            train=self.train,
+            chosen=self.pair.advantage,
+        )
         if self.sample.temperature == 0 and self.sample.samples_per_prompt > 1:
             raise ValueError("sample.temperature is 0: all answers to a prompt would be equal; set it to about 1")
         if self.warmup and not self.warmup.demonstrations.solution:
             raise ValueError("warmup.demonstrations.solution: name the column with the worked solutions")
+        if self.warmup:
+            check_warm_up(self.warmup.train)
         rewards.load(self.grade.reward, self.grade.reward_options)
         names = [bench.name for bench in self.evaluate.benchmarks]
         if len(names) != len(set(names)):
@@ -93,9 +103,27 @@ class RunConfig(Settings):
                 raise ValueError(f"evaluate.benchmarks: {bench.name!r} is built in; give your own another name")
         return self
 
+    def objective_settings(self) -> dict[str, Any]:
+        """Name and hyperparameters; a constant length is the sampling budget unless it is given."""
+        known = {field.name for field in dataclasses.fields(objectives.find(self.objective["name"]))}
+        budget = {"max_tokens": self.sample.max_tokens} if "max_tokens" in known else {}
+        return {**budget, **self.objective}
+
     def loaded_objective(self) -> Objective:
         """The objective with its hyperparameters."""
-        return objectives.load(**self.objective)
+        return objectives.load(**self.objective_settings())
+
+    def reference_policy(self) -> Reference:
+        """Which policy is frozen as the reference: this config's choice, or the objective's own."""
+        objective = self.loaded_objective()
+        return (self.reference or objective.reference) if objective.needs_reference else "none"
+
+    def pairing(self) -> Pairing:
+        """How rows are made; what is made of the rewards is the objective's choice unless it is given."""
+        objective = self.loaded_objective()
+        if objective.rows != "groups" or self.pair.advantage:
+            return self.pair
+        return self.pair.model_copy(update={"advantage": objective.advantage})
 
 
 def _with_samples(bench: Any) -> Any:
@@ -148,6 +176,8 @@ def _apply(fields: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise BadConfig(f"override {override!r}: the value is not YAML: {error}") from error
     *parents, last = key.split(".")
+    if parents[:1] == ["objective"] and isinstance(fields.get("objective"), str):
+        fields["objective"] = {"name": fields["objective"]}  # `objective=grpo objective.beta_kl=0` on one line
     node: Any = fields
     for parent in parents:
         if isinstance(node, list) and parent.isdigit() and int(parent) < len(node):

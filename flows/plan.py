@@ -7,7 +7,7 @@ from typing import Any
 
 from artifacts import ArtifactError, Checkpoint
 from flows.steps import Steps
-from tasks import devices
+from tasks import devices, records
 from tasks.caching import Stage
 from tasks.demonstrate import demonstrate
 from tasks.evaluate import evaluate
@@ -27,7 +27,7 @@ class Line:
     label: str
     stage: str
     status: str
-    """`cached` or `run`."""
+    """`cached`, `run`, `there`, `missing`, or `later`: not in this command."""
     why: str
     size: str = ""
 
@@ -80,14 +80,21 @@ class Planner:
         rollouts = self._stage(label, sample, lambda *a: steps.sample(number, *a), policy, table, size=size)
         grades = self._stage(label, grade, lambda *a: steps.grade(number, *a), rollouts, table)
         rows = self._stage(label, pair, lambda *a: steps.pair(number, *a), rollouts, grades)
-        per_prompt = steps.config.pair.pairs_per_prompt
-        if steps.config.loaded_objective().rows == "accepted":
-            per_prompt = steps.config.pair.accepted_per_prompt or steps.config.sample.samples_per_prompt
-        most = rows.rows if rows else count * per_prompt if count else None
-        size = self._training_size(most, steps.config.train, exact=rows is not None)
+        size = self._rows_size(rows, count)
         trained = self._stage(label, train, lambda *a: steps.train(number, *a), policy, rows, initial, size=size)
         self._evaluation(label, trained)
         return trained
+
+    def _rows_size(self, rows: Any, num_prompts: int | None) -> str:
+        """Of training: pairs and answers are counted when they are made, groups are at most one per prompt."""
+        config = self.steps.config
+        kind, pairing = config.loaded_objective().rows, config.pair
+        if kind == "groups":
+            return self._training_size(num_prompts, config.train, what="groups")
+        accepted = pairing.accepted_per_prompt or config.sample.samples_per_prompt
+        per_prompt = pairing.pairs_per_prompt if kind == "pairs" else accepted
+        most = rows.rows if rows else num_prompts * per_prompt if num_prompts else None
+        return self._training_size(most, config.train, exact=rows is not None)
 
     def _evaluation(self, label: str, policy: Checkpoint | None) -> None:
         steps = self.steps
@@ -127,18 +134,21 @@ class Planner:
     def _why(self, label: str, stage: Stage, arguments: dict[str, Any]) -> str:
         """Which fields of the key differ from those of the last finished run of this stage."""
         run = arguments["run"]
-        if stage.name in run.refresh:
+        if run.anew(stage.name):
             return "refresh was asked for"
         path = run.workspace.key_record(run.campaign, f"{label} {stage.name}")
         if not path.exists():
             return "never run"
-        old, new = json.loads(path.read_text(encoding="utf-8")), stage.key(**arguments).fields
+        old, new = records.read(path).fields, stage.key(**arguments).fields
         changed = list(_differences("", old, new))
         return "changed: " + "; ".join(changed[:4]) if changed else "its result is gone or altered"
 
-    def _training_size(self, rows: int | None, training: Training, *, exact: bool = False) -> str:
+    def _training_size(self, rows: int | None, training: Training, *, exact: bool = False, what: str = "rows") -> str:
         if rows is None:
-            return f"steps of {training.batch_size} rows"
+            return f"steps of {training.batch_size} {what}"
+        if what == "groups":  # their answers are dealt into forward passes, and how many there are is not known yet
+            steps = -(-rows // training.batch_size) * training.epochs
+            return f"at most {rows:,} groups, {steps:,} steps of {training.batch_size}"
         steps = -(-rows // training.batch_size) * training.epochs
         machine = self.steps.config.machine
         try:

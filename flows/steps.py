@@ -28,9 +28,11 @@ class Steps:
     run: Run
 
     @classmethod
-    def of(cls, config: RunConfig, workspace: Workspace, refresh: frozenset[str] = frozenset()) -> "Steps":
+    def of(
+        cls, config: RunConfig, workspace: Workspace, refresh: frozenset[str] = frozenset(), stop_after: str = ""
+    ) -> "Steps":
         """Set up for one data root."""
-        return cls(config, Run(workspace, config.machine, config.name, refresh=refresh))
+        return cls(config, Run(workspace, config.machine, config.name, refresh=refresh, stop_after=stop_after))
 
     def labelled(self, label: str) -> Run:
         """The run context of one iteration or of the warm-up."""
@@ -91,7 +93,7 @@ class Steps:
     def pair(self, iteration: int, rollouts: Ref[Any], grades: Ref[Any]) -> dict[str, Any]:
         """Of `pair`."""
         return {
-            "rollouts": rollouts, "grades": grades, "pairing": self.config.pair,
+            "rollouts": rollouts, "grades": grades, "pairing": self.config.pairing(),
             "rows": self.config.loaded_objective().rows,
             "seed": derive_seed(self.config.seed, "pair", iteration), "run": self.labelled(f"iteration {iteration}"),
         }  # fmt: skip
@@ -105,11 +107,10 @@ class Steps:
         on_metrics: Callable[[int, dict[str, float]], None] | None = None,
     ) -> dict[str, Any]:
         """Of `train`; `on_metrics` hears of every optimizer step."""
-        needed = self.config.loaded_objective().needs_reference
-        reference = policy if self.config.reference == "previous" else initial
+        references = {"previous": policy, "initial": initial, "none": None}
         return {
-            "policy": policy, "rows": rows, "reference": reference if needed else None,
-            "objective": self.config.objective, "training": self.config.train,
+            "policy": policy, "rows": rows, "reference": references[self.config.reference_policy()],
+            "objective": self.config.objective_settings(), "training": self.config.train,
             "seed": derive_seed(self.config.seed, "train", iteration),
             "run": replace(self.labelled(f"iteration {iteration}"), on_metrics=on_metrics),
         }  # fmt: skip

@@ -16,7 +16,7 @@ def percent(value: float, error: float | None) -> str:
 def plan_table(lines: list[Line]) -> Table:
     """Stages, whether they run, and why."""
     table = Table("part", "stage", "", "why", "size", title="Plan")
-    colour = {"cached": "green", "there": "green", "run": "yellow", "missing": "red"}
+    colour = {"cached": "green", "there": "green", "run": "yellow", "missing": "red", "later": "dim"}
     for line in lines:
         table.add_row(
             line.label,

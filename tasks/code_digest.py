@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLLOWED = ("tasks.workers", "tasks.objectives", "eval_math", "artifacts.rows")
+FOLLOWED = ("tasks.workers", "tasks.pairing", "tasks.objectives", "eval_math", "artifacts.rows")
 INFRASTRUCTURE = frozenset(f"tasks.workers.{name}" for name in ("failure", "jobs", "progress", "supervise"))
 
 

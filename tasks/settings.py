@@ -94,19 +94,55 @@ class Grading(Settings):
 class Pairing(Settings):
     """How graded rollouts become training rows."""
 
-    rule: Literal["max_min"] = Field(
-        default="max_min", description="Best against worst by reward; ties are drawn by seed."
+    rule: Literal["max_min", "max_random", "max_max", "max_min_length"] = Field(
+        default="max_min",
+        description="Best by reward against the worst, any, the best of the others, or the worst with a price on "
+        "length; ties are drawn by seed.",
     )
+    length_penalty: float = Field(default=0.0, ge=0, description="max_min_length: reward a token costs.")
     pairs_per_prompt: int = Field(default=1, ge=1, description="Pairs of one prompt share no answer.")
+    min_margin: float = Field(default=0.0, ge=0, description="Least difference of the rewards of a pair.")
+    right_over_wrong: bool = Field(
+        default=True, description="Chosen is right and rejected wrong; false lets the reward alone decide."
+    )
     accepted_per_prompt: int | None = Field(
-        default=1, ge=1, description="RAFT: right answers kept per prompt, drawn by seed; null keeps all."
+        default=1, ge=1, description="RAFT: right answers kept per prompt; null keeps all."
+    )
+    accept: Literal["drawn", "best"] = Field(
+        default="drawn", description="Which right answers are kept: drawn by seed, or the best by reward."
     )
     distinct: bool = Field(
-        default=False, description="Accept each text once per prompt (as RFT does); RAFT keeps repeats, as sampled."
+        default=False,
+        description="Accept, or put into a group, each text once per prompt (as RFT does); otherwise as sampled.",
     )
-    drop_truncated: bool = Field(
-        default=True, description="An answer cut at max_tokens is never chosen, rejected or accepted."
+    drop_truncated: bool = Field(default=True, description="An answer cut at max_tokens never becomes a row.")
+    advantage: Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened"] | None = (
+        Field(
+            default=None, description="Groups: what is made of the rewards. Default: as the objective's paper has it."
+        )
     )
+    advantage_ddof: Literal[0, 1] = Field(
+        default=1, description="standardised: divide the squared deviations by n - ddof."
+    )
+    advantage_eps: float = Field(default=1e-4, ge=0, description="standardised: added to the deviation, in reward.")
+    uniform_groups: Literal["keep", "drop"] = Field(
+        default="keep", description="Groups of equal rewards, which only a KL term acts on; DAPO drops them."
+    )
+    min_pass_rate: float = Field(
+        default=0.0, ge=0, le=1, description="Prompts that are solved more rarely are left out."
+    )
+    max_pass_rate: float = Field(
+        default=1.0, ge=0, le=1, description="Prompts that are solved more often are left out."
+    )
+
+    @model_validator(mode="after")
+    def _band(self) -> "Pairing":
+        if self.min_pass_rate > self.max_pass_rate:
+            raise ValueError(
+                f"pair.min_pass_rate {self.min_pass_rate} is above pair.max_pass_rate {self.max_pass_rate}: no prompt "
+                "would be left"
+            )
+        return self
 
 
 class Training(Settings):
@@ -119,7 +155,18 @@ class Training(Settings):
     warmup_steps: int = Field(default=0, ge=0, description="Optimizer steps of linear increase.")
     epochs: int = Field(default=1, ge=1, description="Passes over the rows; each is shuffled anew.")
     batch_size: int = Field(
-        default=128, ge=1, description="Rows (pairs or answers) per optimizer step, over all processes."
+        default=128, ge=1, description="Pairs, answers or groups (prompts) per optimizer step, over all processes."
+    )
+    order: Literal["shuffled", "easy_first", "hard_first"] = Field(
+        default="shuffled", description="Order of the rows in an epoch: anew by seed, or by the prompt's pass rate."
+    )
+    old_logprobs: Literal["recorded", "recomputed"] = Field(
+        default="recorded",
+        description="The ratio's denominator: the sampler's own log-probabilities, or those of the trainer before the "
+        "first step (one more forward pass; no gap between two engines, but the sampling temperature is forgotten).",
+    )
+    max_kl: float | None = Field(
+        default=None, gt=0, description="Stop after a step whose KL(pi_old || pi) per token is above this, in nats."
     )
     betas: tuple[float, float] = Field(default=(0.9, 0.999), description="AdamW.")
     weight_decay: float = Field(default=0.0, ge=0)
@@ -154,6 +201,12 @@ class Benchmark(Settings):
     limit: int | None = Field(default=None, ge=1, description="Only the first problems: a smoke test, not a score.")
 
     @model_validator(mode="after")
+    def _one_place(self) -> "Benchmark":
+        if self.source and self.data_dir:
+            raise ValueError(f"benchmark {self.name}: give either `source` or `data_dir`, not both")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_do(self) -> "Benchmark":
         if not self.greedy and not self.samples:
             raise ValueError(f"benchmark {self.name}: set `greedy: true` or `samples` to at least 1")
@@ -167,6 +220,8 @@ class Decoding(Settings):
     samples: int
     """Answers per problem."""
     greedy: bool
+    relative_tolerance: float | None = None
+    """Of the policy its answers are graded under; None: the one customary for the benchmark."""
 
     @property
     def key(self) -> str:
@@ -185,6 +240,7 @@ class Evaluation(Settings):
         common = {"overlong_prompts": "drop", "max_tokens": self.max_tokens or sampling.max_tokens}
         found: list[tuple[Decoding, Sampling]] = []
         for bench in self.benchmarks:
+            tolerance = bench.relative_tolerance
             if bench.greedy:
                 update = {**common, "samples_per_prompt": 1, "temperature": 0.0, "top_p": 1.0}
                 decoding = Decoding(benchmark=bench.name, samples=1, greedy=True, relative_tolerance=tolerance)
@@ -202,12 +258,6 @@ class Warmup(Settings):
     """Supervised fine-tuning on worked solutions before the first iteration."""
 
     demonstrations: Source
-    @model_validator(mode="after")
-    def _one_place(self) -> "Benchmark":
-        if self.source and self.data_dir:
-            raise ValueError(f"benchmark {self.name}: give either `source` or `data_dir`, not both")
-        return self
-
     train: Training
 
 
@@ -222,14 +272,14 @@ class Machine(Settings):
     cpu_engines: int = Field(default=1, ge=1, description="Sampling engines when there is no GPU.")
     train_processes: int | None = Field(default=None, ge=1, description="Default: one per GPU, or 1 on the CPU.")
     threads: int = Field(default=1, ge=1, description="CPU threads per child process; processes x threads <= cores.")
-    relative_tolerance: float | None = None
-    """Of the policy its answers are graded under; None: the one customary for the benchmark."""
     deepspeed: Path = Field(default=Path("configs/deepspeed/zero0.json"), description="ZeRO stage and offloading.")
     launcher: Literal["auto", "direct", "torchrun", "deepspeed"] = Field(
         default="auto", description="auto: direct for one process, torchrun for several; deepspeed with a hostfile."
     )
     hostfile: Path | None = Field(default=None, description="DeepSpeed hostfile for several nodes.")
-    micro_batch: int = Field(default=8, ge=1, description="Rows per process per forward pass.")
+    micro_batch: int = Field(
+        default=8, ge=1, description="Pairs or answers per process per forward pass (brain: groups)."
+    )
     max_num_seqs: int = Field(default=256, ge=1, description="Answers in flight per sampling engine.")
     gpu_memory: float = Field(
         default=0.9, gt=0, le=1.0, description="Share of GPU memory the sampling engine may take."
@@ -242,4 +292,3 @@ class Machine(Settings):
         if self.devices != "auto" and len(set(self.devices)) < len(self.devices):
             raise ValueError(f"machine.devices lists a GPU twice: {list(self.devices)}; two engines do not share one")
         return self
-            tolerance = bench.relative_tolerance

@@ -10,11 +10,12 @@ from typing import Any
 
 import tasks.workers
 from artifacts import Checkpoint, Ref, checkpoints
-from tasks import launch
+from tasks import launch, objectives
 from tasks.caching import Run, stage
 from tasks.devices import gpus, train_processes, visible
 from tasks.display import bar
 from tasks.model_card import model_card
+from tasks.pairing.checks import check_rows
 from tasks.settings import Training
 from tasks.workers.jobs import TrainJob
 
@@ -38,8 +39,10 @@ def train(
     """Minimise the objective on these rows, starting from `policy`; return the new policy.
 
     Raises:
+        ValueError: these rows are not what the objective trains on, or hold what nobody can learn from.
         ChildFailed: the trainer stopped early; its last complete optimizer checkpoint is used next time.
     """
+    check_rows(run.workspace.store, rows, objectives.load(**objective), training, reference is not None)
     final = run.workspace.checkpoints / run.workdir.name
     job = TrainJob(
         store=str(run.workspace.root / "store"),
@@ -80,8 +83,9 @@ def train(
         shutil.rmtree(final)  # a refreshed or damaged result makes room for the new one
     checkpoint = checkpoints.commit(job.output, final, lineage)
     log.info(
-        "%s · train: %d rows (dropped: longer than max_length %d), %d steps -> %s",
-        run.label, facts["rows"], facts["dropped"]["longer than max_length"], facts["steps"], final,
+        "%s · train: %d rows (dropped: longer than max_length %d), %d steps%s -> %s",
+        run.label, facts["rows"], facts["dropped"]["longer than max_length"], facts["steps"],
+        f" ({facts['stopped']})" if facts.get("stopped") else "", final,
     )  # fmt: skip
     return checkpoint
 

@@ -1,51 +1,57 @@
 """What an objective is: a frozen dataclass whose file name is its registration.
 
-An objective says which rows it trains on (`rows`), whether it needs the reference policy
-(`needs_reference`), and computes the loss of its paper from log-probabilities. It knows nothing about
-models, files or processes, so a new algorithm is one new file in this folder and its test.
+An objective says which rows it trains on (`rows`), which columns it needs (`needs`), how its reference policy
+moves (`reference`), and computes the loss of its paper from log-probabilities. It knows nothing about models,
+files or processes, so a new algorithm is one new file in this folder and its test. Files that begin with an
+underscore hold pieces that several losses share; they register nothing.
 
-Shapes: N rows (answers), P = N/2 pairs, T completion tokens (right padded).
+Names that mean two things elsewhere, and what they mean here:
+
+    rdpo    robust DPO (noisy labels, 2403.00409)          r_dpo   DPO with a price on length (2403.19159)
+    dapo_clip   ByteDance's DAPO (2503.14476), TRL's `dapo`. Direct Advantage PO (2412.18279) is not built
+    mdpo_on     mirror descent PO (2005.09814), on-policy. Multimodal mDPO is another paper
+    APO is accelerated PO in our sources and *anchored* PO in TRL (`apo_zero`); SePPO was renamed SSPO. Neither is built
 """
 
 import dataclasses
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-RowKind = Literal["pairs", "accepted"]
+from tasks.objectives._batch import (
+    COLUMNS,
+    About,
+    Advantage,
+    Batch,
+    Column,
+    Loss,
+    Reference,
+    Rollouts,
+    RowKind,
+)
+from tasks.objectives._hyperparameters import checked
 
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The rows of one forward pass. Pairs lie next to each other: row 2i is chosen, row 2i+1 rejected."""
-
-    logprobs: Tensor
-    """[N, T] log pi(token) in nats, with gradient; 0 where `mask` is 0."""
-    mask: Tensor
-    """[N, T] 1 on completion tokens, 0 on padding."""
-    weights: Tensor
-    """[N] 1, or 0 for a filler row that makes the processes' batches equally many."""
-    num_items: float
-    """Pairs (or answers) in the whole optimizer step, over all processes and micro-batches."""
-    num_tokens: float
-    """Completion tokens in the whole optimizer step."""
-    ref_logprobs: Tensor | None = None
-    """[N, T] log pi_ref(token), no gradient."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss and what to log beside it."""
-
-    value: Tensor
-    """Scalar. Summed over all micro-batches of a step it is the paper's loss on that step's rows."""
-    metrics: Mapping[str, Tensor]
-    """One number per pair or row, [P] or [N], detached: the trainer averages them exactly."""
+__all__ = [
+    "COLUMNS",
+    "About",
+    "Advantage",
+    "Batch",
+    "Column",
+    "Loss",
+    "Objective",
+    "Reference",
+    "Rollouts",
+    "RowKind",
+    "available",
+    "find",
+    "load",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,34 +59,88 @@ class Objective:
     """Base class: the fields of a subclass are its hyperparameters, with the paper's defaults."""
 
     rows: ClassVar[RowKind]
-    needs_reference: ClassVar[bool] = False
+    needs: ClassVar[tuple[Column, ...]] = ()
+    reference: ClassVar[Reference] = "none"
+    """Where the config does not say otherwise."""
+    advantage: ClassVar[Advantage | None] = None
+    """How its paper makes advantages of rewards; the config may say otherwise."""
+    whole_groups: ClassVar[bool] = False
+    """The loss couples the answers to one prompt, so that they must share a forward pass."""
+    about: ClassVar[About]
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What these hyperparameters need: without a KL term there is no reference to load."""
+        return self.needs
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether there is a frozen policy to score the rows with."""
+        return "ref_logprobs" in self.columns
 
     def loss(self, batch: Batch) -> Loss:
-        """Return the paper's loss for one micro-batch, already divided by the step's item count."""
-        raise TypeError(f"{type(self).__name__} defines no loss")
+        """Return the paper's loss for one micro-batch, already divided by the step's counts."""
+        raise TypeError(f"{self.name} defines no loss")
+
+    def final_advantages(self, rollouts: Rollouts) -> list[NDArray[np.float32]]:
+        """Advantages where the reference policy takes part in the reward; unchanged otherwise."""
+        return rollouts.advantages
+
+    def column(self, batch: Batch, column: Column) -> Tensor:
+        """A column of the batch.
+
+        Raises:
+            ValueError: the batch does not carry it.
+        """
+        found: Tensor | None = getattr(batch, column)
+        if found is None:
+            raise ValueError(f"{self.name} needs {COLUMNS[column]} in the batch")
+        return found
+
+    def expect(self, holds: bool, expected: str) -> None:
+        """Refuse hyperparameters out of range, saying what was expected and what was found."""
+        if not holds:
+            found = ", ".join(f"{field.name}={getattr(self, field.name)}" for field in dataclasses.fields(self))
+            raise ValueError(f"{self.name} needs {expected}, found {found}")
 
 
 def available() -> list[str]:
-    """Names of all objectives: the modules of this package."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    """Names of all objectives: the modules of this package that do not begin with an underscore."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def find(name: str) -> type[Objective]:
+    """The class of file `<name>.py`.
+
+    Raises:
+        ValueError: no such file; names the nearest match.
+    """
+    if name not in available():
+        near = _nearest(str(name), available())  # YAML may have read a number
+        raise ValueError(f"unknown objective {name!r}{near}; known: {', '.join(available())}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    (cls,) = [c for c in vars(module).values() if _is_objective(c) and c.__module__ == module.__name__]
+    return cls
 
 
 def load(name: str, **hyperparameters: Any) -> Objective:
     """Build the objective of file `<name>.py` with these hyperparameters.
 
     Raises:
-        ValueError: no such file, or a hyperparameter it does not have; names the nearest match.
+        ValueError: no such file, a hyperparameter it does not have, or a value out of range.
     """
-    if name not in available():
-        raise ValueError(f"unknown objective {name!r}{_nearest(name, available())}; known: {', '.join(available())}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    (cls,) = [c for c in vars(module).values() if _is_objective(c) and c.__module__ == module.__name__]
-    fields = [field.name for field in dataclasses.fields(cls)]
+    cls = find(name)
+    fields = {field.name: field.type for field in dataclasses.fields(cls)}
     for key in hyperparameters:
         if key not in fields:
             known = f"has: {', '.join(fields)}" if fields else "has no hyperparameters"
-            raise ValueError(f"objective {name} has no hyperparameter {key!r}{_nearest(key, fields)}; it {known}")
-    return cls(**hyperparameters)
+            raise ValueError(f"objective {name} has no hyperparameter {key!r}{_nearest(key, list(fields))}; it {known}")
+    return cls(**{key: checked(name, key, fields[key], value) for key, value in hyperparameters.items()})
 
 
 def _is_objective(candidate: object) -> bool:

@@ -1,20 +1,20 @@
 """From a table of rows to the micro-batches of each optimizer step, exactly and repeatably.
 
-The plan is made once, for all processes, from row lengths and a seed. A row (a pair is one row) is never
-split; every epoch visits every row once; each micro-batch carries the item and token count of its whole
-step, so gradients are normalised exactly whatever the number of processes or micro-batches.
+The plan is made once, for all processes, from row lengths and a seed. An item (a pair, an answer, or a group of
+answers) is never split over optimizer steps; every epoch visits every item once; each micro-batch carries the counts
+of its whole step, so gradients are normalised exactly whatever the number of processes or micro-batches.
 
 Shapes: N sequences (2 per pair), L tokens of the longest sequence, T positions whose token may be trained on.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
+
+from tasks.workers.sequences import Sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,13 @@ class MicroBatch:
     weight: float
     """1, or 0 for a filler that keeps the processes in step."""
     num_items: int
-    """Rows of the whole optimizer step."""
+    """Pairs, answers or groups of the whole optimizer step."""
     num_tokens: int
     """Completion tokens of the whole optimizer step."""
+    num_rows: int = 0
+    """Rows of the whole optimizer step; 0: as many as items."""
+    num_chosen_tokens: int = 0
+    """Completion tokens of the chosen answers of the whole optimizer step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,93 +44,90 @@ class Plan:
     num_steps: int
 
 
-def plan(lengths: Sequence[int], *, batch_size: int, micro_batch: int, processes: int, epochs: int, seed: int) -> Plan:
-    """Deal rows with these completion lengths (tokens) into optimizer steps of `batch_size` rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a plan must know of the rows."""
+
+    lengths: Sequence[int]
+    """Completion tokens of each row."""
+    chosen: Sequence[int] | None = None
+    """Those of its chosen answer."""
+    items: Sequence[Sequence[int]] | None = None
+    """Rows of each item; None: each row is one."""
+    whole_items: bool = False
+    """All rows of an item share a forward pass."""
+    ranks: Sequence[float] | None = None
+    """[items] the items of an epoch come in this order, ties by seed; None: shuffled."""
+
+
+def plan(
+    rows: Rows | Sequence[int], *, batch_size: int, micro_batch: int, processes: int, epochs: int, seed: int
+) -> Plan:
+    """Deal rows (or their lengths alone) into optimizer steps of `batch_size` items.
 
     The last step of an epoch may be smaller. Inside a step rows of similar length share a forward pass, which
     costs nothing (the step's gradient is a sum) and saves padding.
     """
-    batch_size = min(batch_size, len(lengths))
-    accumulation = -(-batch_size // (micro_batch * processes))
-    parts = accumulation * processes
-    micro_batches: list[MicroBatch] = []
+    rows = rows if isinstance(rows, Rows) else Rows(lengths=rows)
+    items = rows.items or [[row] for row in range(len(rows.lengths))]
+    batch_size = min(batch_size, len(items))
+    steps: list[list[tuple[int, ...]]] = []
     for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+        order = _order(rows, len(items), [seed, epoch])
         for start in range(0, len(order), batch_size):
-            step = sorted((int(i) for i in order[start : start + batch_size]), key=lambda i: (lengths[i], i))
-            tokens = sum(lengths[i] for i in step)
-            for part in np.array_split(np.array(step), parts):
-                rows, weight = (tuple(part.tolist()), 1.0) if len(part) else ((step[0],), 0.0)
-                micro_batches.append(MicroBatch(rows, weight, len(step), tokens))
-    return Plan(micro_batches, accumulation, len(micro_batches) // parts)
+            steps.append(_blocks(rows, [items[i] for i in order[start : start + batch_size]]))
+    most = max(len(blocks) for blocks in steps)
+    accumulation = -(-most // (micro_batch * processes))
+    parts = accumulation * processes
+    micro_batches = [
+        micro
+        for number, blocks in enumerate(steps)
+        for micro in _dealt(rows, blocks, parts, _items_of(number, len(items), batch_size))
+    ]
+    return Plan(micro_batches, accumulation, len(steps))
 
 
-@dataclass(frozen=True, slots=True)
-class Sequences:
-    """The token ids of all rows: one (prompt, completion, sampler log-probs) per answer."""
-
-    prompts: list[np.ndarray]
-    completions: list[np.ndarray]
-    sampler_logprobs: list[np.ndarray]
-    """Empty arrays where nothing was sampled (demonstrations)."""
-    per_row: int
-    """2 for pairs (chosen, rejected), 1 otherwise."""
-
-    @classmethod
-    def of(cls, table: pa.Table) -> "Sequences":
-        """Take the ids out of a Pair or Accepted table, as they were sampled."""
-        pairs = "chosen_ids" in table.column_names
-        names = [("chosen_ids", "chosen_logprobs"), ("rejected_ids", "rejected_logprobs")]
-        columns = names if pairs else [("completion_ids", "logprobs")]
-        prompts = _arrays(table, "prompt_ids")
-        completions, logprobs = (
-            [array for row in zip(*(_arrays(table, pair[i]) for pair in columns), strict=True) for array in row]
-            for i in range(2)
-        )
-        return cls([p for p in prompts for _ in columns], completions, logprobs, len(columns))
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.prompts) // self.per_row
-
-    def take(self, rows: list[int]) -> "Sequences":
-        """These rows only, in this order."""
-        chosen = [i for row in rows for i in self.of_row(row)]
-        prompts, completions, logprobs = (
-            [part[i] for i in chosen] for part in (self.prompts, self.completions, self.sampler_logprobs)
-        )
-        return Sequences(prompts, completions, logprobs, self.per_row)
-
-    def of_row(self, row: int) -> range:
-        """Indices of the sequences of one row."""
-        return range(row * self.per_row, (row + 1) * self.per_row)
-
-    def completion_tokens(self, row: int) -> int:
-        """Completion tokens of one row."""
-        return sum(len(self.completions[i]) for i in self.of_row(row))
-
-    def longest(self, row: int) -> int:
-        """Tokens of the longest sequence of one row, prompt included."""
-        return max(len(self.prompts[i]) + len(self.completions[i]) for i in self.of_row(row))
+def _order(rows: Rows, num_items: int, seed: list[int]) -> list[int]:
+    shuffled = [int(i) for i in np.random.default_rng(seed).permutation(num_items)]
+    return shuffled if rows.ranks is None else sorted(shuffled, key=rows.ranks.__getitem__)
 
 
-def _arrays(table: pa.Table, column: str) -> list[np.ndarray]:
-    chunks = [chunk for chunk in table.column(column).chunks if len(chunk)]
-    arrays: list[np.ndarray] = []
-    for chunk in chunks:
-        values = chunk.values.to_numpy(zero_copy_only=False)
-        offsets = chunk.offsets.to_numpy()
-        arrays += [values[a:b] for a, b in pairwise(offsets)]
-    return arrays
+def _items_of(step: int, num_items: int, batch_size: int) -> int:
+    """Items of an optimizer step; the last of an epoch takes the rest."""
+    per_epoch = -(-num_items // batch_size)
+    return min(batch_size, num_items - (step % per_epoch) * batch_size)
+
+
+def _blocks(rows: Rows, items: list[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The rows of a step in blocks that share a forward pass, short ones first."""
+    blocks = [tuple(item) for item in items] if rows.whole_items else [(row,) for item in items for row in item]
+    return sorted(blocks, key=lambda block: (sum(rows.lengths[row] for row in block), block))
+
+
+def _dealt(rows: Rows, blocks: list[tuple[int, ...]], parts: int, num_items: int) -> list[MicroBatch]:
+    """One micro-batch per part; a part that gets nothing takes the shortest block with weight 0."""
+    step = [row for block in blocks for row in block]
+    tokens = sum(rows.lengths[row] for row in step)
+    chosen = sum(rows.chosen[row] for row in step) if rows.chosen else 0
+    found: list[MicroBatch] = []
+    for part in np.array_split(np.arange(len(blocks)), parts):
+        dealt, weight = ([blocks[i] for i in part], 1.0) if len(part) else ([blocks[0]], 0.0)
+        members = tuple(row for block in dealt for row in block)
+        found.append(MicroBatch(members, weight, num_items, tokens, len(step), chosen))
+    return found
 
 
 def collate(
-    sequences: Sequences, micro: MicroBatch, reference: Sequence[np.ndarray] | None, pad_id: int
+    sequences: Sequences,
+    micro: MicroBatch,
+    reference: Sequence[np.ndarray] | None,
+    pad_id: int,
+    old: Sequence[np.ndarray] | None = None,
 ) -> dict[str, Tensor | float | tuple[int, ...]]:
     """Right-pad the sequences of a micro-batch.
 
-    `input_ids`, `attention_mask` are [N, L]; `mask`, `sampler_logprobs` and `ref_logprobs` are [N, T] over the
-    last T positions of the labels, T = L - shortest prompt.
+    `input_ids`, `attention_mask` are [N, L]; `mask` and what is named after log-probs or advantages is [N, T] over the
+    last T positions of the labels, T = L - shortest prompt. `old` replaces the sampler's log-probs in the ratio.
     """
     indices = [i for row in micro.rows for i in sequences.of_row(row)]
     lengths = [len(sequences.prompts[i]) + len(sequences.completions[i]) for i in indices]
@@ -134,25 +135,49 @@ def collate(
     size, width = max(lengths), max(lengths) - first
     ids_NL = torch.full((len(indices), size), pad_id, dtype=torch.long)
     attention_NL = torch.zeros(len(indices), size, dtype=torch.long)
-    mask_NT, sampler_NT, ref_NT = (torch.zeros(len(indices), width) for _ in range(3))
+    mask_NT = torch.zeros(len(indices), width)
+    places = [slice(len(sequences.prompts[i]) - first, lengths[n] - first) for n, i in enumerate(indices)]
     for n, i in enumerate(indices):
-        prompt, completion = sequences.prompts[i], sequences.completions[i]
-        ids_NL[n, : lengths[n]] = torch.from_numpy(np.concatenate([prompt, completion]).astype(np.int64))
+        ids = np.concatenate([sequences.prompts[i], sequences.completions[i]]).astype(np.int64)
+        ids_NL[n, : lengths[n]] = torch.from_numpy(ids)
         attention_NL[n, : lengths[n]] = 1
-        place = slice(len(prompt) - first, lengths[n] - first)
-        mask_NT[n, place] = 1
-        if len(sequences.sampler_logprobs[i]):
-            sampler_NT[n, place] = torch.from_numpy(sequences.sampler_logprobs[i].copy())
-        if reference is not None:
-            ref_NT[n, place] = torch.from_numpy(reference[i])
+        mask_NT[n, places[n]] = 1
+
+    def placed(values: Sequence[np.ndarray] | None) -> Tensor:
+        """[N, T] per-token values on the places of the completions, 0 elsewhere."""
+        found_NT = torch.zeros_like(mask_NT)
+        for n, i in enumerate(indices):
+            if values is not None and len(values[i]):
+                found_NT[n, places[n]] = torch.from_numpy(np.array(values[i], dtype=np.float32))
+        return found_NT
+
     return {
         "input_ids": ids_NL,
         "attention_mask": attention_NL,
         "mask": mask_NT,
-        "sampler_logprobs": sampler_NT,
-        "ref_logprobs": ref_NT,
+        "sampler_logprobs": placed(sequences.sampler_logprobs),
+        "old_logprobs": placed(sequences.sampler_logprobs if old is None else old),
+        "ref_logprobs": placed(reference),
+        "advantages": placed(sequences.advantages),
         "weights": torch.full((len(indices),), micro.weight),
+        **_per_sequence(sequences, micro, indices),
         "num_items": float(micro.num_items),
+        "num_sequences": float((micro.num_rows or micro.num_items) * sequences.per_row),
         "num_tokens": float(micro.num_tokens),
+        "num_chosen_tokens": float(micro.num_chosen_tokens),
         "rows": micro.rows,
+    }
+
+
+def _per_sequence(sequences: Sequences, micro: MicroBatch, indices: list[int]) -> dict[str, Tensor]:
+    """`right`, `rewards`, `groups` [N]; groups are numbered from 0 in this micro-batch."""
+    rows = list(micro.rows)
+    right = np.ones(len(indices), dtype=bool) if sequences.right is None else sequences.right[indices]
+    rewards = np.zeros(len(indices)) if sequences.rewards is None else sequences.rewards[rows]
+    groups = np.arange(len(indices)) if sequences.groups is None else sequences.groups[rows]
+    _, numbered = np.unique(groups, return_inverse=True)
+    return {
+        "right": torch.from_numpy(right),
+        "rewards": torch.from_numpy(rewards).float(),
+        "groups": torch.from_numpy(numbered),
     }

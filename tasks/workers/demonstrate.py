@@ -35,6 +35,7 @@ def main(path: str) -> None:
                         prompt_ids=prompt_ids(tokenizer, prompt.question, job.template),
                         completion_ids=completion_ids(tokenizer, prompt.solution),
                         logprobs=[],
+                        pass_rate=None,
                     )
                 )
         job.result.write_text(json.dumps(writer.ref.to_json()), encoding="utf-8")

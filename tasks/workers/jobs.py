@@ -86,7 +86,7 @@ class TrainJob(Job):
     reference: str | None
     """Folder of the frozen policy, if the objective needs one."""
     rows: dict[str, Any]
-    """Ref of a Pair or Accepted table."""
+    """Ref of a Pair, Accepted or Group table."""
     objective: dict[str, Any]
     training: Training
     machine: Machine

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tasks.workers.batches import MicroBatch, Sequences, collate
+from tasks.workers.batches import MicroBatch, collate
+from tasks.workers.sequences import Sequences
 
 # Elements of a float32 copy of the logits that may live at once (512 MiB).
 LOGIT_BUDGET = 2**27

@@ -18,20 +18,20 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from transformers import AutoModelForCausalLM, TrainingArguments, set_seed
+from transformers import AutoModelForCausalLM, set_seed
 
-from artifacts import Accepted, Pair, Ref, Store
+from artifacts import Ref, Store
 from tasks import objectives
 from tasks.workers import progress
-from tasks.workers.batches import Plan, Sequences, plan
+from tasks.workers.arguments import arguments
+from tasks.workers.batches import plan
 from tasks.workers.failure import BadInput, reported
 from tasks.workers.jobs import TrainJob
 from tasks.workers.policy import score
+from tasks.workers.prepare import rows_of, short_enough, with_final_advantages
+from tasks.workers.sequences import Sequences
 from tasks.workers.template import load_tokenizer
 from tasks.workers.trainer import MicroBatches, ObjectiveTrainer, StepReport, committed_checkpoints
-
-SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
-ROWS = {"pairs": Pair, "accepted": Accepted}
 
 
 def start_distributed() -> tuple[int, int, torch.device]:
@@ -52,12 +52,13 @@ def start_distributed() -> tuple[int, int, torch.device]:
     return dist.get_rank(), dist.get_world_size(), device
 
 
-def reference_logprobs(job: TrainJob, sequences: Sequences, pad_id: int, device: torch.device) -> list[np.ndarray]:
-    """One [T] array per sequence, under the reference policy; each process scores its share of the rows."""
+def logprobs_under(
+    folder: str, job: TrainJob, sequences: Sequences, pad_id: int, device: torch.device
+) -> list[np.ndarray]:
+    """One [T] array per sequence, under a frozen policy; each process scores its share of the rows."""
     rank, world = dist.get_rank(), dist.get_world_size()
     dtype = getattr(torch, job.training.dtype)
-    assert job.reference is not None
-    model: Any = AutoModelForCausalLM.from_pretrained(job.reference, dtype=dtype, trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
     model = model.eval().to(device)
     mine = list(range(rank, len(sequences), world))
     scored = dict(score(model, sequences, mine, job.machine.micro_batch, pad_id))
@@ -71,78 +72,20 @@ def reference_logprobs(job: TrainJob, sequences: Sequences, pad_id: int, device:
     return [everything[index] for index in range(len(everything))]
 
 
-def deepspeed_config(job: TrainJob, accumulation: int, processes: int) -> dict[str, Any]:
-    """The user's DeepSpeed file with every number that must agree with the plan filled in.
-
-    Raises:
-        BadInput: the file cannot be read, or sets what the run config decides.
-    """
-    path = job.machine.deepspeed
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise BadInput(f"DeepSpeed config {path}: {error}", "point machine.deepspeed to a JSON file") from error
-    ours = {
-        "train_micro_batch_size_per_gpu": 1,  # one item of the data set is one micro-batch
-        "gradient_accumulation_steps": accumulation,
-        "train_batch_size": accumulation * processes,
-        "gradient_clipping": job.training.max_grad_norm,
-        "bf16": {"enabled": job.training.dtype == "bfloat16"},
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-        "steps_per_print": 10**9,
-    }
-    clash = sorted(set(config) & set(ours))
-    if clash:
-        raise BadInput(f"{path} sets {', '.join(clash)}", "remove it there: the run config decides it")
-    return {**config, **ours}
-
-
-def arguments(job: TrainJob, steps: Plan, processes: int) -> TrainingArguments:
-    """Translate our settings into the Trainer's."""
-    training = job.training
-    return TrainingArguments(
-        output_dir=str(job.checkpoints),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=steps.accumulation,
-        num_train_epochs=1,  # the plan already holds all epochs
-        learning_rate=training.learning_rate,
-        lr_scheduler_type=SCHEDULES[training.schedule],
-        warmup_steps=training.warmup_steps,
-        adam_beta1=training.betas[0],
-        adam_beta2=training.betas[1],
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        bf16=training.dtype == "bfloat16",
-        gradient_checkpointing=training.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if training.gradient_checkpointing else None,
-        use_cpu=not torch.cuda.is_available(),
-        deepspeed=deepspeed_config(job, steps.accumulation, processes),
-        save_strategy="steps",
-        save_steps=training.save_steps,
-        save_total_limit=2,
-        logging_strategy="no",
-        report_to=[],
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        disable_tqdm=True,
-        seed=job.seed,
-    )
-
-
 def train(job: TrainJob) -> None:
     """Run the job; on rank 0 write the final folder and then the result file."""
     rank, processes, device = start_distributed()
     objective = objectives.load(**job.objective)
     tokenizer = load_tokenizer(job.model)
     pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)  # type: ignore[arg-type]
-    store = Store(job.store)
-    rows = Ref.from_json(job.rows)
-    sequences, dropped = short_enough(Sequences.of(store.table(rows)), job.training.max_length)
-    reference = reference_logprobs(job, sequences, pad_id, device) if job.reference else None
-    lengths = [sequences.completion_tokens(row) for row in range(len(sequences))]
+    rows: Ref[Any] = Ref.from_json(job.rows)
+    sequences, dropped = short_enough(Sequences.of(Store(job.store).table(rows)), job.training.max_length)
+    reference = logprobs_under(job.reference, job, sequences, pad_id, device) if job.reference else None
+    recompute = job.training.old_logprobs == "recomputed" and "old_logprobs" in objective.columns
+    old = logprobs_under(job.model, job, sequences, pad_id, device) if recompute else None
+    sequences = with_final_advantages(objective, sequences, reference, old)
     steps = plan(
-        lengths,
+        rows_of(sequences, objective, job.training.order),
         batch_size=job.training.batch_size,
         micro_batch=job.machine.micro_batch,
         processes=processes,
@@ -157,32 +100,22 @@ def train(job: TrainJob) -> None:
         objective=objective,
         model=model,
         args=args,
-        train_dataset=MicroBatches(steps, sequences, reference, pad_id),
+        train_dataset=MicroBatches(steps, sequences, reference, pad_id, old),
         processing_class=tokenizer,
     )
-    trainer.add_callback(StepReport(trainer, job.progress))
+    follower = StepReport(trainer, job.progress, job.training.max_kl)
+    trainer.add_callback(follower)
     if rank == 0:
         progress.report(job.progress, kind="ready", rows=len(sequences), steps=steps.num_steps)
     resume = _resume_point(job.checkpoints, processes)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    facts = _engine_facts(trainer.model_wrapped, processes, steps.num_steps, trainer.state.global_step)
-    facts |= {"rows": len(sequences), "dropped": {"longer than max_length": dropped}}
+    planned = trainer.state.global_step if follower.stopped else steps.num_steps
+    facts = _engine_facts(trainer.model_wrapped, processes, planned, trainer.state.global_step)
+    facts |= {"rows": len(sequences), "dropped": {"longer than max_length": dropped}, "stopped": follower.stopped}
     trainer.save_model(str(job.output))
     if rank == 0:
         _finish(job, facts)
     dist.barrier()
-
-
-def short_enough(sequences: Sequences, max_length: int | None) -> tuple[Sequences, int]:
-    """Keep the rows whose longest sequence fits; return them and how many were dropped.
-
-    Raises:
-        BadInput: no row fits.
-    """
-    kept = [row for row in range(len(sequences)) if max_length is None or sequences.longest(row) <= max_length]
-    if not kept:
-        raise BadInput(f"all {len(sequences)} rows are longer than train.max_length={max_length}", "raise it")
-    return (sequences if len(kept) == len(sequences) else sequences.take(kept)), len(sequences) - len(kept)
 
 
 def _resume_point(folder: Path, processes: int) -> Path | None:

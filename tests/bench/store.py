@@ -38,6 +38,7 @@ def batches(num_rows: int, num_tokens: int) -> Iterator[pa.RecordBatch]:
     logprob_lists = pa.ListArray.from_arrays(offsets, logprobs)
     index = pa.array([row % PAIRS_PER_PROMPT for row in range(BATCH_ROWS)], pa.int32())
     ones, zeros = pa.array([1.0] * BATCH_ROWS), pa.array([0.0] * BATCH_ROWS)
+    halves = pa.array([0.5] * BATCH_ROWS)
     positions = pa.array([row // PAIRS_PER_PROMPT for row in range(BATCH_ROWS)], pa.int32())
     for start in range(0, num_rows, BATCH_ROWS):
         first = start // PAIRS_PER_PROMPT
@@ -53,6 +54,7 @@ def batches(num_rows: int, num_tokens: int) -> Iterator[pa.RecordBatch]:
             "rejected_logprobs": logprob_lists,
             "chosen_reward": ones,
             "rejected_reward": zeros,
+            "pass_rate": halves,
         }
         batch = pa.RecordBatch.from_pydict(columns, schema=arrow_schema(Pair))
         yield batch.slice(0, num_rows - start)

@@ -72,7 +72,9 @@ def refused(result, *parts):
 
 
 def test_the_commands_are_these():
-    assert COMMANDS == ["benchmarks", "compare", "demo", "evaluate", "grade", "plan", "run", "show"]
+    assert COMMANDS == [
+        "benchmarks", "compare", "demo", "evaluate", "gc", "grade", "objectives", "plan", "run", "show", "verify",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,14 +1,15 @@
 """Small tables and batches for the tests of `tasks`."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from artifacts import Accepted, Grade, Pair, Prompt, Ref, Rollout, Store
+from artifacts import Accepted, Grade, Group, Pair, Prompt, Ref, Rollout, Store
 from tasks.objectives import Batch
 
-WRITERS = {Prompt, Rollout, Grade, Pair, Accepted}
+WRITERS = {Prompt, Rollout, Grade, Pair, Accepted, Group}
 
 
 def a_prompt(name: str, *, question: str | None = None, answers: Sequence[str] = ("7",)) -> Prompt:
@@ -51,17 +52,35 @@ def stored(store: Store, rows: Iterable[Any], row_type: type | None = None, **op
 
 
 def a_batch(seed: int, *, pairs: int = 4, longest: int = 6, dtype: torch.dtype = torch.float64) -> Batch:
-    """Ragged rows with policy and reference log-probabilities, pairs next to each other."""
+    """Ragged rows with everything a loss may ask for; pairs next to each other, and each pair a group of two."""
     generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator, dtype=dtype)
+
     lengths = torch.randint(1, longest + 1, (2 * pairs,), generator=generator)
     mask = (torch.arange(longest)[None] < lengths[:, None]).to(dtype)
-    logprobs = -3 * torch.rand(2 * pairs, longest, generator=generator, dtype=dtype) * mask
-    reference = -3 * torch.rand(2 * pairs, longest, generator=generator, dtype=dtype) * mask
+    logprobs = -3 * random(2 * pairs, longest) * mask
+    reference = -3 * random(2 * pairs, longest) * mask
     return Batch(
-        logprobs=logprobs.requires_grad_(),
+        logprobs=logprobs.clone().requires_grad_(),
         mask=mask,
         weights=torch.ones(2 * pairs, dtype=dtype),
         num_items=float(pairs),
+        num_sequences=2.0 * pairs,
         num_tokens=float(mask.sum()),
+        num_chosen_tokens=float(mask[0::2].sum()),
         ref_logprobs=reference,
+        old_logprobs=(logprobs + random(2 * pairs, longest) - 0.5) * mask,
+        advantages=(3 * random(2 * pairs, 1) - 1.5) * mask,
+        rewards=2 * random(2 * pairs) - 1,
+        groups=torch.arange(pairs).repeat_interleave(2),
     )
+
+
+def rows_only(batch: Batch, rows: Sequence[int], **others: Any) -> Batch:
+    """Some rows as a micro-batch of the same optimizer step."""
+    names = ("logprobs", "mask", "weights", "ref_logprobs", "old_logprobs", "advantages", "rewards", "groups")
+    picked: dict[str, Any] = {name: getattr(batch, name)[list(rows)] for name in names}
+    picked["groups"] = torch.unique(picked["groups"], return_inverse=True)[1]
+    return replace(batch, **{**picked, **others})

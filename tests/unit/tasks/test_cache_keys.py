@@ -105,7 +105,8 @@ def test_no_machine_setting_changes_a_key(calls, here, name, field):
 
 SPECIAL = {
     "engine": "transformers", "overlong_prompts": "drop", "dtype": "float32", "betas": (0.9, 0.95),
-    "schedule": "linear", "reward": "seed_rule", "suffix": "!", "system": "s",
+    "schedule": "linear", "reward": "seed_rule", "suffix": "!", "system": "s", "order": "easy_first",
+    "old_logprobs": "recomputed", "rule": "max_max", "accept": "best", "uniform_groups": "drop",
 }  # fmt: skip
 
 
@@ -140,7 +141,8 @@ def test_every_input_and_every_setting_of_a_stage_changes_its_key(calls, here, n
 def test_settings_of_a_stage_are_all_there(calls):
     changed = {what for name in STAGES for what, _ in changes(calls[name][1])}
 
-    for name, cls in (("sampling", Sampling), ("grading", Grading), ("training", Training), ("template", Template)):
+    classes = {"sampling": Sampling, "grading": Grading, "pairing": Pairing, "training": Training, "template": Template}
+    for name, cls in classes.items():
         assert {f"{name}.{field}" for field in cls.model_fields} <= changed
 
 

@@ -157,7 +157,8 @@ STAGES = {
 
 
 PLUMBING = {
-    "caching", "code_digest", "devices", "display", "launch", "locking", "settings", "workspace",
+    "caching", "code_digest", "devices", "display", "launch", "locking", "presence", "records", "results", "settings",
+    "workspace",
 }  # fmt: skip
 """Modules of `tasks` below the stages that carry work to where it is done and shape no result."""
 

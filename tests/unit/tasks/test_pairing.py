@@ -1,6 +1,8 @@
 """Graded rollouts become rows: what may be learned from, what may not, and that nothing disappears uncounted."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -8,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_examples import a_grade, a_rollout, stored
 
-from artifacts import Accepted, Grade, Pair, Rollout
-from tasks.pair import NoRows, accepted_of, pair, pairs_of, usable, why_none
+from artifacts import Accepted, Grade, Group, Pair, Rollout
+from tasks.pair import pair
+from tasks.pairing.accepted import accepted_of
+from tasks.pairing.advice import NoRows
+from tasks.pairing.answers import OUT_OF_BAND, usable, why_none
+from tasks.pairing.groups import ONE_ANSWER, UNIFORM, groups_of
+from tasks.pairing.pairs import pairs_of
 from tasks.settings import Pairing
 
 
@@ -29,6 +36,7 @@ def indices(pairs):
 
 
 R, W, U = True, False, None
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "objective_vectors.json").read_text(encoding="utf-8"))
 
 
 # --- golden cases ------------------------------------------------------------------------------------------------
@@ -126,6 +134,137 @@ def test_null_keeps_every_right_answer():
     assert kept[0].logprobs == rows[0][0].logprobs
 
 
+def test_the_rules_reject_the_worst_any_or_the_hardest():
+    rows = graded(R, W, W, W, rewards=[1.0, -1.0, -0.5, 0.5])
+
+    def rejected(rule):
+        return {indices(pairs_of(rows, Pairing(rule=rule), Random(seed)))[0] for seed in range(60)}
+
+    assert rejected("max_min") == {(0, 1)}
+    assert rejected("max_max") == {(0, 3)}
+    assert rejected("max_random") == {(0, 1), (0, 2), (0, 3)}
+
+
+def test_a_price_on_length_prefers_the_short_right_and_rejects_the_long_wrong_answer():
+    rows = [
+        (a_rollout("p0", i, ids=[7] * tokens), a_grade("p0", i, correct=right, reward=float(right)))
+        for i, (right, tokens) in enumerate([(R, 9), (R, 3), (W, 4), (W, 12)])
+    ]
+    pairing = Pairing(rule="max_min_length", length_penalty=0.01, pairs_per_prompt=2)
+
+    assert indices(pairs_of(rows, pairing, Random(0))) == [(1, 3), (0, 2)]
+
+
+def test_a_margin_drops_pairs_that_are_hardly_apart_and_counts_them():
+    rows, counts = graded(R, R, W, W, rewards=[1.0, 0.6, 0.5, 0.0]), Counter()
+
+    made = pairs_of(rows, Pairing(pairs_per_prompt=2, min_margin=0.5), Random(0), counts)
+
+    assert indices(made) == [(0, 3)]
+    assert counts == {"pairs: margin below min_margin": 1}
+
+
+def test_the_guard_can_be_taken_off_and_the_reward_then_decides():
+    vector = GOLDEN["iterative_dpo_pairs"]
+    pairing = Pairing(right_over_wrong=False)
+    made, dropped = [], []
+
+    for prompt in vector["inputs"]["rows"]:
+        rows = graded(*[W] * len(prompt["rewards"]), rewards=prompt["rewards"], prompt_id=prompt["prompt"])
+        found = pairs_of(rows, pairing, Random(0))
+        made += [(p.prompt_id, p.chosen_reward - p.rejected_reward) for p in found]
+        dropped += [] if found else [prompt["prompt"]]
+
+    assert made == [(pair["prompt"], pair["margin"]) for pair in vector["expected"]["pairs"]]
+    assert dropped == vector["expected"]["dropped_prompts"]
+
+
+def test_without_the_guard_no_answer_is_used_twice():
+    rows = graded(W, W, W, W, W, rewards=[0.1, 0.2, 0.3, 0.4, 0.5])
+
+    made = pairs_of(rows, Pairing(right_over_wrong=False, pairs_per_prompt=4), Random(0))
+
+    assert indices(made) == [(4, 0), (3, 1)]
+
+
+def test_repeats_are_dropped_as_in_the_published_filter():
+    vector = GOLDEN["rft_filter"]
+    texts = sorted({row["text"] for row in vector["inputs"]["rows"]})
+    kept = []
+    for prompt in ("p", "q"):
+        rows = [
+            (
+                a_rollout(prompt, row["id"], ids=[texts.index(row["text"])]),
+                a_grade(prompt, row["id"], correct=row["reward"] == 1),
+            )
+            for row in vector["inputs"]["rows"]
+            if row["prompt"] == prompt
+        ]
+        found = accepted_of(rows, Pairing(accepted_per_prompt=None, distinct=True), Random(0))
+        kept += [rows[[r.sample_index for r, _ in rows].index(a.sample_index)][0].completion_ids for a in found]
+
+    expected = [texts.index(vector["inputs"]["rows"][i]["text"]) for i in vector["expected"]["accepted_ids"]]
+    assert sorted(ids[0] for ids in kept) == sorted(expected)
+
+
+def test_the_best_by_reward_is_accepted_and_ties_are_drawn():
+    vector = GOLDEN["raft_select"]
+    rewards = vector["inputs"]["rewards"]["p0"]
+    rows = graded(*[R] * len(rewards), rewards=rewards)
+
+    drawn = {accepted_of(rows, Pairing(accept="best"), Random(seed))[0].sample_index for seed in range(40)}
+
+    assert drawn == {1, 2}  # both have the highest reward; the first alone would be a bias by position
+
+
+def test_what_accepting_leaves_out_is_counted():
+    counts = Counter()
+
+    accepted_of(graded(R, R, R, W), Pairing(accepted_per_prompt=1), Random(0), counts)
+
+    assert +counts == {"answers: right, beyond accepted_per_prompt": 2}
+
+
+# --- groups ------------------------------------------------------------------------------------------------------
+
+
+def grouped(rows, counts=None, **options):
+    return groups_of(rows, Pairing(**{"advantage": "standardised", **options}), counts)
+
+
+def test_a_group_keeps_every_answer_as_sampled_with_its_advantage_on_every_token():
+    rows = graded(R, W, W, rewards=[1.0, 0.0, 0.0])
+
+    made = grouped(rows)
+
+    assert [row.sample_index for row in made] == [0, 1, 2]
+    assert [row.completion_ids for row in made] == [rollout.completion_ids for rollout, _ in rows]
+    assert [row.logprobs for row in made] == [rollout.logprobs for rollout, _ in rows]
+    assert [(row.correct, row.reward) for row in made] == [(True, 1.0), (False, 0.0), (False, 0.0)]
+    assert made[0].advantages == pytest.approx([1.154500573] * 2)
+    assert {row.pass_rate for row in made} == {1 / 3}
+
+
+def test_groups_of_equal_rewards_are_kept_and_counted_or_dropped():
+    counts = Counter()
+
+    kept, dropped = (grouped(graded(W, W), counts, uniform_groups=which) for which in ("keep", "drop"))
+
+    assert [row.advantages for row in kept] == [[0.0, 0.0]] * 2
+    assert dropped == UNIFORM
+    assert counts == {"kept: groups of equal rewards": 1}
+
+
+def test_one_answer_alone_is_no_group_where_answers_are_compared():
+    assert grouped(graded(R)) == ONE_ANSWER
+    assert len(grouped(graded(R), advantage="positive")) == 1
+
+
+def test_groups_without_a_recipe_are_refused():
+    with pytest.raises(ValueError, match=r"pair\.advantage is not set"):
+        groups_of(graded(R, W), Pairing())
+
+
 # --- properties --------------------------------------------------------------------------------------------------
 
 REWARDS = st.sampled_from([1.0, -0.5, -1.0, 0.0, 0.25])
@@ -134,6 +273,10 @@ ANSWER = st.tuples(
 )
 PAIRINGS = st.builds(
     Pairing,
+    rule=st.sampled_from(["max_min", "max_random", "max_max", "max_min_length"]),
+    length_penalty=st.sampled_from([0.0, 0.01]),
+    min_margin=st.sampled_from([0.0, 0.3]),
+    accept=st.sampled_from(["drawn", "best"]),
     pairs_per_prompt=st.integers(1, 4),
     accepted_per_prompt=st.none() | st.integers(1, 4),
     drop_truncated=st.booleans(),
@@ -227,16 +370,99 @@ def a_campaign():
     return [graded(*(meaning[letter] for letter in kind), prompt_id=f"p{i}") for i, kind in enumerate(kinds)]
 
 
-@pytest.mark.parametrize("rows", ["pairs", "accepted"])
-def test_prompts_with_and_without_rows_add_up(run, rows):
-    ref = made(run, a_campaign(), rows=rows)
+REASONS = ("all right", "all wrong", "no verdict", "no usable contrast", OUT_OF_BAND, UNIFORM, ONE_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "expected"),
+    [
+        ("pairs", {}, 5),
+        ("pairs", {"min_pass_rate": 0.5, "max_pass_rate": 0.6}, 1),
+        ("accepted", {}, 7),
+        ("groups", {"advantage": "centred"}, 8),
+        ("groups", {"advantage": "centred", "uniform_groups": "drop"}, 5),
+        ("groups", {"advantage": "whitened"}, 9),
+    ],
+)
+def test_prompts_with_and_without_rows_add_up(run, rows, options, expected):
+    ref = made(run, a_campaign(), Pairing(**options), rows=rows)
 
     summary = run.workspace.store.manifest(ref).summary
-    with_rows = len({row.prompt_id for row in run.workspace.store.read(ref, Pair if rows == "pairs" else Accepted)})
-    without = sum(summary.get(why, 0) for why in ("all right", "all wrong", "no verdict", "no usable contrast"))
+    kind = {"pairs": Pair, "accepted": Accepted, "groups": Group}[rows]
+    with_rows = len({row.prompt_id for row in run.workspace.store.read(ref, kind)})
+    without = sum(summary.get(why, 0) for why in REASONS)
     assert with_rows + without == summary["prompts"] == 10
-    assert with_rows == {"pairs": 5, "accepted": 7}[rows]
+    assert with_rows == expected
     assert summary["answers: no verdict"] == 7
+
+
+def test_the_published_band_of_pass_rates_keeps_the_published_prompts(run):
+    vector = GOLDEN["light_r1_filters"]
+    rates = {row["id"]: round(row["pass"] * 8) for row in vector["inputs"]["rows"]}
+    groups = [graded(*[R] * n, *[W] * (8 - n), prompt_id=name) for name, n in rates.items()]
+    pairing = Pairing(advantage="standardised", min_pass_rate=0.2, max_pass_rate=0.625)
+
+    kept = run.workspace.store.read(made(run, groups, pairing, "groups"), Group)
+
+    assert sorted({row.prompt_id for row in kept}) == vector["expected"]["grpo_ids"]
+
+
+def test_whitened_advantages_are_of_all_tokens_of_the_table(run):
+    groups = [graded(R, W, W, prompt_id="p0"), graded(R, R, W, W, prompt_id="p1")]
+
+    rows = list(run.workspace.store.read(made(run, groups, Pairing(advantage="whitened"), "groups"), Group))
+
+    values = [value for row in rows for value in row.advantages]
+    assert sum(values) == pytest.approx(0, abs=1e-5)
+    assert sum(value**2 for value in values) / len(values) == pytest.approx(1, abs=1e-5)
+    assert {row.prompt_id for row in rows} == {"p0", "p1"}
+
+
+@pytest.mark.parametrize("rows", ["pairs", "accepted", "groups"])
+def test_rows_know_how_often_their_prompt_is_solved(run, rows):
+    groups = [graded(R, W, W, U, finish=["stop", "stop", "length", "stop"])]
+
+    ref = made(run, groups, Pairing(advantage="reward"), rows)
+
+    kind = {"pairs": Pair, "accepted": Accepted, "groups": Group}[rows]
+    assert {row.pass_rate for row in run.workspace.store.read(ref, kind)} == {1 / 3}
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf")])
+@pytest.mark.parametrize("rows", ["pairs", "accepted", "groups"])
+def test_a_reward_that_is_no_number_is_refused(run, rows, reward):
+    groups = [graded(R, W, rewards=[1.0, reward])]
+
+    with pytest.raises(
+        ValueError, match=r"the reward of prompt p0, sample 1 is (nan|inf): a reward is a finite number"
+    ):
+        made(run, groups, Pairing(advantage="reward"), rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"min_pass_rate": 0.9}, "pass rate outside the band 3.*widen pair.min_pass_rate"),
+        ({"min_margin": 5.0}, "margin below min_margin 3.*lower pair.min_margin"),
+    ],
+)
+def test_filters_that_leave_nothing_are_named_with_their_counts(run, options, advice):
+    groups = [graded(R, W, prompt_id=f"p{i}") for i in range(3)]
+
+    with pytest.raises(NoRows, match=advice):
+        made(run, groups, Pairing(**options))
+
+
+def test_uniform_groups_that_leave_nothing_are_named(run):
+    groups = [graded(W, W, prompt_id=f"p{i}") for i in range(2)]
+
+    with pytest.raises(NoRows, match=r"no groups from 2 prompts \(dropped: equal rewards 2\).*uniform_groups=keep"):
+        made(run, groups, Pairing(advantage="centred", uniform_groups="drop"), "groups")
+
+
+def test_a_band_without_width_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"min_pass_rate 0\.8 is above pair\.max_pass_rate 0\.2"):
+        Pairing(min_pass_rate=0.8, max_pass_rate=0.2)
 
 
 def test_the_table_depends_on_the_seed_and_on_nothing_else(run):

@@ -198,7 +198,7 @@ def sequences_of(*lengths):
 
 
 def test_rows_that_are_too_long_are_left_out_and_counted():
-    from tasks.workers.train import short_enough
+    from tasks.workers.prepare import short_enough
 
     kept, dropped = short_enough(sequences_of(8, 13, 12, 40), 12)
 
@@ -208,7 +208,7 @@ def test_rows_that_are_too_long_are_left_out_and_counted():
 
 
 def test_without_a_limit_every_row_is_kept():
-    from tasks.workers.train import short_enough
+    from tasks.workers.prepare import short_enough
 
     kept, dropped = short_enough(sequences_of(8, 4000), None)
 
@@ -217,7 +217,7 @@ def test_without_a_limit_every_row_is_kept():
 
 def test_a_limit_that_no_row_meets_is_refused():
     from tasks.workers.failure import BadInput
-    from tasks.workers.train import short_enough
+    from tasks.workers.prepare import short_enough
 
     with pytest.raises(BadInput) as caught:
         short_enough(sequences_of(20, 30), 10)
@@ -240,7 +240,7 @@ def job(run, tmp_path):
 
 
 def test_the_deepspeed_file_is_completed_with_the_numbers_of_the_plan(job):
-    from tasks.workers.train import deepspeed_config
+    from tasks.workers.arguments import deepspeed_config
 
     made = deepspeed_config(job('{"zero_optimization": {"stage": 2}}', max_grad_norm=0.5), accumulation=3, processes=4)
 
@@ -255,8 +255,8 @@ def test_the_deepspeed_file_is_completed_with_the_numbers_of_the_plan(job):
     ("text", "expected"), [("{", "zero.json"), ('{"gradient_clipping": 1}', "zero.json sets gradient_clipping")]
 )
 def test_a_deepspeed_file_that_cannot_be_used_is_refused(job, text, expected):
+    from tasks.workers.arguments import deepspeed_config
     from tasks.workers.failure import BadInput
-    from tasks.workers.train import deepspeed_config
 
     with pytest.raises(BadInput) as caught:
         deepspeed_config(job(text), 1, 1)
@@ -266,7 +266,7 @@ def test_a_deepspeed_file_that_cannot_be_used_is_refused(job, text, expected):
 
 @pytest.mark.parametrize("stage", [0, 2, 3])
 def test_the_deepspeed_files_that_come_with_the_project_can_be_used(job, stage):
-    from tasks.workers.train import deepspeed_config
+    from tasks.workers.arguments import deepspeed_config
 
     path = Path(module.__file__).parents[1] / "configs" / "deepspeed" / f"zero{stage}.json"
 
