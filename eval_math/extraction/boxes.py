@@ -15,7 +15,7 @@ _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([A-Za-z0-9.+-]{1,40})")
 _NAME = r"(?:[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=\s*)?"
 _AND = r"(?:,|;|and|or(?: maybe| perhaps| possibly)?|\\text\s?\{\s*(?:and|or)\s*\}|,\s*(?:and|or))"
 _JOIN = re.compile(rf"[\s$.]*{_AND}[\s$]*{_NAME}(?:\\text\s?\{{\s*or\s*\}})?\Z")
-_CONDITION = re.compile(r"[\s$]*(?:[,;]?\s*(?:and|or|but))?\s+(?:if|when|for)\b[^.]*\Z")
+_CONDITION = re.compile(r"[\s$]*+(?:[,;]\s*+)?(?:(?:and|or|but)\s++)?(?:if|when|for)\b[^.]*\Z")
 _CUT = re.compile(r"\$|\\\)|\\\]|\n")
 
 

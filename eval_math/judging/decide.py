@@ -82,6 +82,7 @@ def _as_math(answer: str, gold: Reading, policy: Policy) -> tuple[Reason, int]:
         with numeric.EVALUATING:
             reason, tree = _compared(answer, gold, policy)
             stage = 3 if _is_rational(tree) and _is_rational(gold.trees[0]) else 4
+            undecided = reason is not None and reason not in RIGHT and _is_open(tree, gold.trees[0])
     except OutOfTime:
         return _blame(gold, Reason.TIMEOUT, policy), 4
     except (TooLarge, RecursionError):
@@ -93,7 +94,7 @@ def _as_math(answer: str, gold: Reading, policy: Policy) -> tuple[Reason, int]:
         if proven is None:
             return _blame(gold, Reason.DIFFERENT, policy), 5
         return (Reason.SYMBOLIC_EQUAL if proven else Reason.DIFFERENT), 5
-    if reason not in RIGHT and _is_open(tree, gold.trees[0]):
+    if undecided:
         return (Reason.SYMBOLIC_EQUAL if _algebra(tree, gold.trees[0]) else reason), 5
     return reason, stage
 

@@ -6,7 +6,7 @@ import re
 
 from eval_math.judging.identity import constant_ratio, same_value
 from eval_math.judging.numeric import Undefined
-from eval_math.reading.tree import ZERO, Call, Node, Num, Sym, substitute, symbols, walk
+from eval_math.reading.tree import ZERO, Call, Node, Num, Sym, TooLarge, Unreadable, substitute, symbols, walk
 from eval_math.verdict import Reason
 
 _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
@@ -72,7 +72,7 @@ def _is_curve(left: Node, right: Node) -> bool:
 def _all_equal(sides: list[Node]) -> bool:
     try:
         return all(same_value(side, sides[-1]) for side in sides[:-1])
-    except Undefined:
+    except (Undefined, Unreadable, TooLarge):
         return False
 
 

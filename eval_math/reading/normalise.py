@@ -38,6 +38,7 @@ _SILENT = re.compile(
 )
 # The two backslashes of a matrix row end come first, or "\\ 2" would lose one of them as a spacing command.
 _SPACES = re.compile(r"(\\\\)|(?:\\(?:q?quad|thinspace|enspace|space)(?![A-Za-z])|\\[,;:>\s]|[~\s])++")
+_RUNS = re.compile(" {2,}")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _MODULE = re.compile(r"(?<![A-Za-z])(?:np|numpy|math|sympy)\.(?=[a-z])")
 _DEGREE = re.compile(r"\{\s*\}\s*\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*\\circ\s*\}?|\\degrees?(?![A-Za-z])|\\textdegree")
@@ -74,7 +75,7 @@ def clean(text: str) -> str:
         # "$69$,$84$" has formula signs in pairs; an odd one out before a digit is money.
         money = len(_DOLLAR.findall(text)) % 2 == 1 and re.match(r"-?\$ ?[\d.]", text) and text[-1] != "$"
         text = ("\\" if money else "") + text if money and text[0] == "$" else text
-        text = text if money else _DOLLAR.sub("", text).strip()
+        text = text if money else _RUNS.sub(" ", _DOLLAR.sub("", text)).strip()
     return text.lstrip("= ") if text.startswith("=") else text
 
 

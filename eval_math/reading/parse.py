@@ -16,8 +16,8 @@ from eval_math.reading.tree import Call, Node, Num, Sym, Unreadable, symbols
 
 MAX_PERMUTED = 4
 _NUMERAL = re.compile(
-    r"\(?\s*(?:\\(?:text|mathrm|mathtt)\s*\{)?\s*(?=[0-9A-Z]*[A-Z])([0-9A-Z]{2,40})\s*\}?\s*\)?\s*_\s*\{?\s*"
-    r"(?:\\text\{)?(\d{2})\}?\s*\}?\Z"
+    r"\(?\s*+(?:\\(?:text|mathrm|mathtt)\s*+\{)?\s*+(?=[0-9A-Z]*[A-Z])([0-9A-Z]{2,40})\s*+\}?\s*+\)?\s*+_\s*+\{?\s*+"
+    r"(?:\\text\{)?(\d{2})\}?\s*+\}?\Z"
 )
 
 

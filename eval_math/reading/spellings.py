@@ -21,7 +21,7 @@ _REWRITES = (
     # Chinese, Japanese and Korean units and counters
     (re.compile(rf"(?<=[\d}})])\s*(?:\\text\s*\{{\s*)?{_EAST_ASIAN}{{1,8}}[\u00b2\u00b3]?\s*\}}?\Z"), ""),
     # 7^{\text{th}}, 21st
-    (re.compile(rf"(?<=\d)\s*\^?\s*\{{?\s*(?:{_FONT})?\{{?\s*(?:st|nd|rd|th)\b\s*\}}?\s*\}}?"), ""),
+    (re.compile(rf"(?<=\d)\s*+\^?\s*+\{{?\s*+(?:{_FONT})?\{{?\s*+(?:st|nd|rd|th)\b\s*+\}}?\s*+\}}?"), ""),
     # The derivative of x: \frac{dx}{dt}
     (re.compile(r"\\[dt]?frac\s*\{\s*d\s*([a-zA-Z])\s*\}\s*\{\s*d\s*[a-zA-Z]\s*\}"), r"\1'"),
     (re.compile(rf"\\mu\s*{_FONT}\{{\s*~?\s*([A-Za-z]{{1,3}})\s*\}}"), r"\\mathrm{u\1}"),
@@ -31,7 +31,10 @@ _REWRITES = (
     (re.compile(r"\\(?:operatorname|mathrm|text)\s*\{\s*cis\s*\}|\\cis(?![A-Za-z])"), "cis"),
 )  # fmt: skip
 _ALIGNED = re.compile(r"\\begin\{((?:aligned|align|gather|gathered)\*?)\}(.*)\\end\{\1\}\Z", re.DOTALL)
-_FRENCH = re.compile(r"([\[\]])([^\[\]()]{1,200}?[,;][^\[\]()]{1,200}?)([\[\]])")
+MAX_FRENCH = 200
+"""Characters of an answer with brackets that are turned outwards."""
+_OUTWARD = re.compile(r"\s*\]|[^\[]*\]\s*[-\d\\]|.*\[\s*\Z", re.DOTALL)
+_FRENCH = re.compile(r"([\[\]])([^\[\]()]{1,60}?[,;][^\[\]()]{1,60}?)([\[\]])")
 _WHOLE = (
     (re.compile(r"(?:all |the |any )*odd (?:integers?|numbers?|whole numbers?)\Z"), r"2k+1,k\in\mathbb{Z}"),
     (re.compile(r"(?:all |the |any )*even (?:integers?|numbers?|whole numbers?)\Z"), r"2k,k\in\mathbb{Z}"),
@@ -46,7 +49,7 @@ def rewrite(text: str) -> str:
         text = pattern.sub(replacement, text)
     if aligned := _ALIGNED.match(text):
         text = aligned[2].replace("&", " ").replace("\\\\", " ")
-    if re.match(r"\s*\]|[^\[]*\]\s*[-\d\\]|.*\[\s*\Z", text, re.DOTALL) and "[" in text + "[" and _FRENCH.search(text):
+    if len(text) <= MAX_FRENCH and _OUTWARD.match(text) and _FRENCH.search(text):
         text = _FRENCH.sub(_as_interval, text)
     return text
 

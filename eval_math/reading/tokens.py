@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     r"|(?P<op>\\[{}%$|&#_\\]|\*\*|<=|>=|!=|:=|==|[-+*/^_=<>!%(){}\[\],;:|'&\u00b0$])"
 )
 _SPLIT = re.compile(r"arcsin|arccos|arctan|sqrt|sin|cos|tan|log|ln|pi|.")
-_GROUP = re.compile(r"\s*\*?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_GROUP = re.compile(r"\s*+\*?\s*+\{((?:[^{}]|\{[^{}]*\})*)\}")
 # Possessive: a run of letters is taken whole, or there would be no end of ways to cut it.
 _UNIT_POWERS = re.compile(r"(?=.*[\^*/]|.*\\cdot)(?:\s++|\\cdot|\\times|[A-Za-z]++|\^\s*+\{?\s*+-?\d\s*+\}?|[*/])++\Z")
 _AXES = {"i": "i", "j": "j", "k": "k", "imath": "i", "jmath": "j", "hat{i}": "i", "hat{j}": "j", "hat{k}": "k"}
