@@ -30,7 +30,7 @@ def structures(answer: Node, gold: Node, same: Same) -> Reason:
     if left in ("list", "set") and right in ("list", "set"):
         return members(alternatives(answer), alternatives(gold), same, once="set" in (left, right))
     if {left, right} <= {"list", "interval_or_tuple"} and _looks_like_tuple(answer) and _looks_like_tuple(gold):
-        # "1, 2" for (1, 2): the brackets are missing, so the order still counts.
+        # "1, 2, 3" for (1, 2, 3): the brackets are missing, so the order still counts.
         return in_order(_args(answer), _args(gold), same)
     if "single" in (left, right) and {left, right} & {"set", "list"}:
         return _single(alternatives(answer), alternatives(gold), same)
@@ -64,7 +64,8 @@ def _args(node: Node) -> tuple[Node, ...]:
 
 
 def _looks_like_tuple(node: Node) -> bool:
-    return is_call(node, "list", "seq:()") or (is_call(node, "seq:[]") and len(_args(node)) != 2)
+    # Two members in brackets may be an interval, which "1, 2" is not.
+    return is_call(node, "list", "seq:()", "seq:[]") and len(_args(node)) != 2
 
 
 def _vector(node: Node) -> tuple[Node, ...] | None:
