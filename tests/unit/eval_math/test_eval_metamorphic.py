@@ -173,10 +173,11 @@ def test_verdicts_depend_on_neither_worker_count_nor_order(policy: Policy) -> No
     order = list(range(len(graded)))
     random.Random(0).shuffle(order)
 
+    # The deadline is generous: a busy machine must not decide.
     alone = [grade(*row, policy) for row in graded]
     shuffled = list(grade_many([graded[index] for index in order], policy, workers=0))
-    two = list(grade_many([graded[index] for index in order], policy, workers=2))
-    one = list(grade_many(graded, policy, workers=1))
+    two = list(grade_many([graded[index] for index in order], policy, workers=2, deadline=60.0))
+    one = list(grade_many(graded, policy, workers=1, deadline=60.0))
 
     expected = [(verdict.correct, verdict.reason) for verdict in alone]
     assert [(verdict.correct, verdict.reason) for verdict in one] == expected
