@@ -20,6 +20,21 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 
 
+def is_held(path: Path) -> bool:
+    """Whether anyone, in any process, holds the kernel's lock on this file; a file that is not there is not held."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 class FlockLockManager(LockManager):
     """Locks named by cache key, one file each."""
 
@@ -99,17 +114,7 @@ class FlockLockManager(LockManager):
         with self._mutex:
             if key in self._held:
                 return True
-        try:
-            file = os.open(self._path(key), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
+        return is_held(self._path(key))
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
         """Whether this holder has it."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tasks.locking import is_held
+
 MARGIN_SECONDS = 60.0
 """Two clocks of one file system differ by less."""
 
@@ -35,7 +37,7 @@ def began(locks: Path) -> float | None:
     times: list[float] = []
     for path in locks.glob("flow-*.lock"):
         with suppress(FileNotFoundError):  # it has just ended
-            if _is_held(path):
+            if is_held(path):
                 times.append(path.stat().st_mtime)
     return min(times, default=None)
 
@@ -44,7 +46,7 @@ def forget_the_dead(locks: Path) -> None:
     """Remove the files of flows that were killed; only while `sweeping`."""
     for path in locks.glob("flow-*.lock"):
         with suppress(FileNotFoundError):
-            if not _is_held(path):
+            if not is_held(path):
                 path.unlink()
 
 
@@ -77,14 +79,3 @@ def _locked(locks: Path, how: int) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _is_held(path: Path) -> bool:
-    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False

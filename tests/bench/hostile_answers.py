@@ -68,6 +68,14 @@ def _sizes() -> dict[str, str]:
 def _shapes() -> dict[str, str]:
     """Texts that are deep, long, unbalanced, or no mathematics at all."""
     return {
+        # What the fuzzer found: texts that a pattern could cut in ever more ways, and odd ends of sums.
+        "letters before a power": r"7\text{" + "meters" * 60 + "^#}",
+        "dollars and spaces": "7" + "$ " * 900 + "x",
+        "spaces behind a digit": "7" + r"\ " * 900 + "x",
+        "brackets outwards": "]1," * 600 + "[",
+        "sum from i": r"\sum_{k=i}^{49}\frac1k",
+        "cube root of zero": r"3\sqrt[3]{{0}}-x",
+        "chain with a sign": "x=" + r"2k\pi=" * 12 + r"2k\pi \pm \frac{\pi}{3}",
         "nested sines": r"\sin(" * 40 + "x" + ")" * 40,
         "nested sines within limits": r"\sin(" * 38 + "x" + ")" * 38,
         "nested exponentials": "e^{" * 38 + "x" + "}" * 38,
