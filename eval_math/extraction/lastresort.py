@@ -9,11 +9,10 @@ import re
 from collections import deque
 from typing import NamedTuple
 
-_FORMULA = re.compile(
+FORMULA = re.compile(
     r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(((?:[^\\]|\\[^()]){1,2000})\\\)"
     r"|\\\[((?:[^\\]|\\[^\[\]]){1,2000})\\\]"
 )
-FORMULA = _FORMULA
 _NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?!\w|\.\d))?\s?%?")
 _BOLD = re.compile(r"\*\*([^*\n]{1,100})\*\*")
 _HEADING = re.compile(r"answer|solution|step|note|conclusion", re.IGNORECASE)
@@ -49,7 +48,7 @@ def last_resort(part: str) -> Found | None:
 
 def _last_formula(part: str) -> Found | None:
     found = None
-    for match in _FORMULA.finditer(part):
+    for match in FORMULA.finditer(part):
         group = next(index for index in (1, 2, 3, 4) if match.group(index) is not None)
         if group > 2 or not _PROSE.search(match.group(group)):
             found = Found(match.start(group), match.end(group), "last_formula")
