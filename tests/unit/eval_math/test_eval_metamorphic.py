@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eval_math import Policy, extract, grade, grade_many
+from eval_math import Grade, Policy, Reason, extract, grade, grade_many
 from tests.bench.answer_sets import DATA, Case, available, boxed, golden, real_golds, solution_texts
 
 CASES = golden()
@@ -174,12 +174,23 @@ def test_verdicts_depend_on_neither_worker_count_nor_order(policy: Policy) -> No
     random.Random(0).shuffle(order)
 
     # The deadline is generous: a busy machine must not decide.
+    runs = {
+        "in another order": lambda: list(grade_many([graded[index] for index in order], policy, workers=0)),
+        "two workers": lambda: list(grade_many([graded[index] for index in order], policy, workers=2, deadline=60.0)),
+        "one worker": lambda: list(grade_many([graded[index] for index in order], policy, workers=1, deadline=60.0)),
+    }
     alone = [grade(*row, policy) for row in graded]
-    shuffled = list(grade_many([graded[index] for index in order], policy, workers=0))
-    two = list(grade_many([graded[index] for index in order], policy, workers=2, deadline=60.0))
-    one = list(grade_many(graded, policy, workers=1, deadline=60.0))
+    expected = [(alone[index].correct, alone[index].reason) for index in order]
 
-    expected = [(verdict.correct, verdict.reason) for verdict in alone]
-    assert [(verdict.correct, verdict.reason) for verdict in one] == expected
-    for found in (shuffled, two):
-        assert [(verdict.correct, verdict.reason) for verdict in found] == [expected[index] for index in order]
+    def differences(run: Callable[[], list[Grade]]) -> set[tuple[str, str, Reason, Reason]]:
+        found = [(verdict.correct, verdict.reason) for verdict in run()]
+        return {
+            (*graded[index], want[1], got[1])
+            for index, want, got in zip(order, expected, found, strict=True)
+            if want != got
+        }
+
+    for name, run in runs.items():
+        # A machine that stands still for seconds can cost one verdict; what depends on the order shows twice.
+        differing = differences(run)
+        assert not differing or not differing & differences(run), name
