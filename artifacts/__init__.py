@@ -21,7 +21,7 @@ from artifacts.errors import (
 )
 from artifacts.manifest import Manifest, Part, Ref
 from artifacts.parts import PartWriter, read_part
-from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout, Score
+from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout, Score, TokenScores
 from artifacts.schema import arrow_schema, to_batch
 from artifacts.store import Store
 from artifacts.writer import ArtifactWriter
@@ -50,6 +50,7 @@ __all__ = [
     "SchemaMismatch",
     "Score",
     "Store",
+    "TokenScores",
     "arrow_schema",
     "checkpoints",
     "read_part",

@@ -1,6 +1,7 @@
 """Every table that flows between stages. READ THIS SECOND (first: the iteration flow).
 
     Prompt ──sample──> Rollout ──grade──> Grade ──pair──> Pair | Accepted | Group ──train──> a checkpoint
+    Pair | Accepted | Group ──score──> TokenScores, which `train` reads beside the rows
     a checkpoint ──evaluate──> Score
 
 One class is one row of one Parquet table; `artifacts.schema` derives the columns from the fields below.
@@ -176,6 +177,26 @@ class Group:
     """[C] how much better than expected each token was; one value throughout if only the end is rewarded."""
     pass_rate: float | None = None
     """As in `Pair`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenScores:
+    """What a frozen model says of each token of one answer. Written by `score`, read by `train`.
+
+    The rows stand in the order of the table that was scored; of a pair, the chosen answer comes first.
+    """
+
+    KIND: ClassVar[str] = "token_scores"
+    VERSION: ClassVar[int] = 1
+    KEY: ClassVar[tuple[str, ...]] = ("sequence",)
+
+    prompt_id: Repeated
+    """The problem that was asked."""
+    sequence: int
+    """Counts the answers of the scored table from 0."""
+    values: list[Float32]
+    """[C] of a policy log-probabilities in nats, of a critic V before each token, of a reward model its score after
+    each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -277,8 +277,10 @@ class Machine(Settings):
         default="auto", description="auto: direct for one process, torchrun for several; deepspeed with a hostfile."
     )
     hostfile: Path | None = Field(default=None, description="DeepSpeed hostfile for several nodes.")
-    micro_batch: int = Field(
-        default=8, ge=1, description="Pairs or answers per process per forward pass (brain: groups)."
+    micro_tokens: int = Field(
+        default=8192,
+        ge=16,
+        description="Tokens per process per forward pass, packed without padding; a longer row has one of its own.",
     )
     max_num_seqs: int = Field(default=256, ge=1, description="Answers in flight per sampling engine.")
     gpu_memory: float = Field(

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from tasks.objectives._batch import (
     COLUMNS,
+    SCORED,
     About,
     Advantage,
     Batch,
@@ -34,11 +35,13 @@ from tasks.objectives._batch import (
     Reference,
     Rollouts,
     RowKind,
+    Trained,
 )
 from tasks.objectives._hyperparameters import checked
 
 __all__ = [
     "COLUMNS",
+    "SCORED",
     "About",
     "Advantage",
     "Batch",
@@ -48,6 +51,7 @@ __all__ = [
     "Reference",
     "Rollouts",
     "RowKind",
+    "Trained",
     "available",
     "find",
     "load",
@@ -59,6 +63,9 @@ class Objective:
     """Base class: the fields of a subclass are its hyperparameters, with the paper's defaults."""
 
     rows: ClassVar[RowKind]
+    trains: ClassVar[Trained] = "policy"
+    critic: ClassVar[str | None] = None
+    """The objective by which this one's critic is trained, on the same rows and with the same hyperparameters."""
     needs: ClassVar[tuple[Column, ...]] = ()
     reference: ClassVar[Reference] = "none"
     """Where the config does not say otherwise."""
@@ -81,15 +88,16 @@ class Objective:
     @property
     def needs_reference(self) -> bool:
         """Whether there is a frozen policy to score the rows with."""
-        return "ref_logprobs" in self.columns
+        return "ref_logprobs" in self.columns or "ref_kl" in self.columns
 
     def loss(self, batch: Batch) -> Loss:
         """Return the paper's loss for one micro-batch, already divided by the step's counts."""
         raise TypeError(f"{self.name} defines no loss")
 
-    def final_advantages(self, rollouts: Rollouts) -> list[NDArray[np.float32]]:
-        """Advantages where the reference policy takes part in the reward; unchanged otherwise."""
-        return rollouts.advantages
+    def final_columns(self, rollouts: Rollouts) -> dict[Column, list[NDArray[np.float32]]]:
+        """Columns that replace or join the recorded ones: advantages where the reference takes part in the reward,
+        returns of a critic. Computed once, of the whole table, before the first step."""
+        return {}
 
     def column(self, batch: Batch, column: Column) -> Tensor:
         """A column of the batch.

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 RowKind = Literal["pairs", "accepted", "groups"]
-Column = Literal["ref_logprobs", "old_logprobs", "advantages", "rewards"]
+Column = Literal[
+    "ref_logprobs", "old_logprobs", "advantages", "rewards", "values", "returns", "ref_kl", "dpo_logprobs",
+    "dpo_ref_logprobs",
+]  # fmt: skip
+Trained = Literal["policy", "critic", "reward_model"]
+"""What is trained, and so what the trainer computes: log-probabilities of the tokens; a value before each token; a
+score after each token."""
 Reference = Literal["previous", "initial", "none"]
 """The frozen policy: the iteration's starting one, the campaign's (after its warm-up), or none."""
 Advantage = Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened"]
@@ -23,7 +29,14 @@ COLUMNS: Mapping[Column, str] = {
     "old_logprobs": "the sampler's log-probabilities",
     "advantages": "advantages",
     "rewards": "rewards",
+    "values": "the critic's values",
+    "returns": "returns",
+    "ref_kl": "divergences from the reference over the whole vocabulary",
+    "dpo_logprobs": "log-probabilities under a DPO policy",
+    "dpo_ref_logprobs": "log-probabilities under the reference of that DPO policy",
 }
+SCORED: tuple[Column, ...] = ("ref_logprobs", "old_logprobs", "values", "dpo_logprobs", "dpo_ref_logprobs")
+"""Columns that a frozen model makes of the rows' tokens, before training: the stage `score`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +65,15 @@ class Batch:
     """[N, T] how much better than expected each token was."""
     rewards: Tensor | None = None
     """[N] reward of the whole answer."""
+    values: Tensor | None = None
+    """[N, T] the critic's V(s_t) before training, no gradient."""
+    returns: Tensor | None = None
+    """[N, T] what V(s_t) should have been."""
+    ref_kl: Tensor | None = None
+    """[N, T] KL(pi_ref || pi) over the vocabulary, in nats, with gradient."""
+    predicted: Tensor | None = None
+    """[N, T] of a critic V(s_t), before token t; of a reward model its score after token t. With gradient; `logprobs`
+    are then 0."""
     groups: Tensor | None = None
     """[N] 0, 1, ...: which answers are to the same prompt; groups only."""
 
@@ -77,7 +99,13 @@ class Rollouts:
     """N arrays [C], as the stage `pair` made them."""
     old_logprobs: list[NDArray[np.float32]]
     """N arrays [C]"""
-    ref_logprobs: list[NDArray[np.float32]]
+    ref_logprobs: list[NDArray[np.float32]] | None
+    """N arrays [C]; None without a reference, as below."""
+    values: list[NDArray[np.float32]] | None = None
+    """N arrays [C]: the critic's V(s_t)."""
+    dpo_logprobs: list[NDArray[np.float32]] | None = None
+    """N arrays [C]"""
+    dpo_ref_logprobs: list[NDArray[np.float32]] | None = None
     """N arrays [C]"""
     groups: NDArray[np.int64]
     """[N] which answers are to the same prompt."""

@@ -17,6 +17,7 @@ EPS = 1e-8
 
 def kl_to_go(rollouts: Rollouts) -> list[NDArray[np.float64]]:
     """N arrays [C]: the sum of KL_t from each token to the end."""
+    assert rollouts.ref_logprobs is not None
     pairs = zip(rollouts.old_logprobs, rollouts.ref_logprobs, strict=True)
     return [np.cumsum((old.astype(np.float64) - ref)[::-1])[::-1] for old, ref in pairs]
 

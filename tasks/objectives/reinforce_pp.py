@@ -44,12 +44,13 @@ class ReinforcePp(Objective):
         """Without KL in the reward the advantages are those of the table."""
         return self.needs if self.kl_coef else self.needs[:2]
 
-    def final_advantages(self, rollouts: Rollouts) -> list[NDArray[np.float32]]:
+    def final_columns(self, rollouts: Rollouts) -> dict[Column, list[NDArray[np.float32]]]:
         """Reward less the KL to go, normalised over all tokens."""
         if not self.kl_coef:
-            return rollouts.advantages
+            return {}
         to_go = kl_to_go(rollouts)
-        return whitened([r - self.kl_coef * kl for r, kl in zip(rollouts.rewards, to_go, strict=True)])
+        rewards = zip(rollouts.rewards, to_go, strict=True)
+        return {"advantages": whitened([reward - self.kl_coef * kl for reward, kl in rewards])}
 
     def loss(self, batch: Batch) -> Loss:
         """Return the token mean of the clipped surrogate."""

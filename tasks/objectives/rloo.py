@@ -46,13 +46,14 @@ class Rloo(Objective):
         """Without KL in the reward the advantages are those of the table."""
         return self.needs if self.kl_coef else self.needs[:2]
 
-    def final_advantages(self, rollouts: Rollouts) -> list[NDArray[np.float32]]:
+    def final_columns(self, rollouts: Rollouts) -> dict[Column, list[NDArray[np.float32]]]:
         """Leave-one-out advantages of the reward less the KL of the whole answer."""
         if not self.kl_coef:
-            return rollouts.advantages
+            return {}
         kl_N = np.array([to_go[0] for to_go in kl_to_go(rollouts)])
         advantage_N = leave_one_out(rollouts.rewards - self.kl_coef * kl_N, rollouts.groups)
-        return [np.full(len(old), a, np.float32) for old, a in zip(rollouts.old_logprobs, advantage_N, strict=True)]
+        answers = zip(rollouts.old_logprobs, advantage_N, strict=True)
+        return {"advantages": [np.full(len(old), advantage, np.float32) for old, advantage in answers]}
 
     def loss(self, batch: Batch) -> Loss:
         """Return the mean over answers of the clipped surrogate."""

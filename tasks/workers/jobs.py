@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.objectives import Trained
 from tasks.settings import Machine, Sampling, Template, Training
 
 
@@ -78,15 +79,36 @@ class DemonstrateJob(Job):
     failure: Path
 
 
+class ScoreJob(Job):
+    """What a frozen model says of the tokens of a table: rows in, a TokenScores table out."""
+
+    model: str
+    """Folder of the frozen model."""
+    scores: Trained
+    """What kind of model it is."""
+    rows: dict[str, Any]
+    """Ref of a Rollout, Pair, Accepted or Group table."""
+    dtype: str
+    producer: dict[str, Any]
+    parents: tuple[str, ...]
+    machine: Machine
+    progress: Path
+    failure: Path
+    result: Path
+    """Written last by rank 0: the ref of the TokenScores table."""
+
+
 class TrainJob(Job):
     """One training run: rows in, a Hugging Face folder out."""
 
     model: str
     """Folder of the weights to start from."""
     reference: str | None
-    """Folder of the frozen policy, if the objective needs one."""
+    """Folder of the frozen policy, if the objective needs its whole distribution (`ref_kl`); None otherwise."""
     rows: dict[str, Any]
     """Ref of a Pair, Accepted or Group table."""
+    scored: dict[str, dict[str, Any]]
+    """Column -> ref of the TokenScores of these rows."""
     objective: dict[str, Any]
     training: Training
     machine: Machine

@@ -118,7 +118,7 @@ def rollouts(rewards, groups, *, gap=0.0, seed=0):
 def test_rloo_takes_the_kl_of_the_whole_answer_off_the_reward():
     rows = rollouts([1.0, 0.0, 0.0, 1.0], [5, 5, 5, 7], gap=0.5)  # lengths 2, 3, 4, 2
 
-    found = objectives.load("rloo", kl_coef=0.1).final_advantages(rows)
+    found = objectives.load("rloo", kl_coef=0.1).final_columns(rows)["advantages"]
 
     shaped = [1 - 0.1, -0.15, -0.2]
     expected = [shaped[0] - (shaped[1] + shaped[2]) / 2, shaped[1] - (shaped[0] + shaped[2]) / 2]
@@ -130,7 +130,7 @@ def test_rloo_takes_the_kl_of_the_whole_answer_off_the_reward():
 def test_reinforce_pp_takes_the_kl_to_go_off_the_reward_and_whitens_all_tokens():
     rows = rollouts([1.0, 0.0], [0, 0], gap=0.5)
 
-    found = objectives.load("reinforce_pp", kl_coef=0.1).final_advantages(rows)
+    found = objectives.load("reinforce_pp", kl_coef=0.1).final_columns(rows)["advantages"]
 
     raw = np.array([1 - 0.1, 1 - 0.05, -0.15, -0.1, -0.05])
     assert np.concatenate(found) == pytest.approx((raw - raw.mean()) / raw.std(), abs=1e-5)
@@ -147,7 +147,7 @@ def test_where_policy_and_reference_agree_the_advantages_are_those_of_the_table(
             moments.add(reward, len(tokens))
         made_of_rewards = [moments.whiten(reward) for reward in rewards]
 
-    found = objectives.load(name, kl_coef=0.1).final_advantages(rows)
+    found = objectives.load(name, kl_coef=0.1).final_columns(rows)["advantages"]
 
     assert [each[0] for each in found] == pytest.approx(made_of_rewards, abs=1e-5)
 
@@ -157,7 +157,7 @@ def test_a_constant_reward_changes_nothing_with_kl_in_the_reward_either(name):
     plain, raised = (rollouts([1 + c, 0 + c, 0.5 + c], [0, 0, 0], gap=0.3) for c in (0, 40))
     objective = objectives.load(name, kl_coef=0.2)
 
-    for a, b in zip(objective.final_advantages(plain), objective.final_advantages(raised), strict=True):
+    for a, b in zip(objective.final_columns(plain)["advantages"], objective.final_columns(raised)["advantages"], strict=True):
         assert a == pytest.approx(b, abs=1e-5)
 
 
@@ -166,4 +166,4 @@ def test_without_kl_in_the_reward_the_table_has_the_last_word(name):
     options = {} if name == "grpo" else {"kl_coef": 0.0}
     rows = rollouts([1.0, 0.0], [0, 0])
 
-    assert objectives.load(name, **options).final_advantages(rows) is rows.advantages
+    assert objectives.load(name, **options).final_columns(rows) == {}
