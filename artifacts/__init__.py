@@ -21,8 +21,9 @@ from artifacts.errors import (
 )
 from artifacts.manifest import Manifest, Part, Ref
 from artifacts.parts import PartWriter, read_part
-from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout, Score, TokenScores
+from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout
 from artifacts.schema import arrow_schema, to_batch
+from artifacts.scores import Score, TokenScores
 from artifacts.store import Store
 from artifacts.writer import ArtifactWriter
 

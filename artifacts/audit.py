@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from artifacts.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, SchemaMismatch
 from artifacts.location import Location
 from artifacts.manifest import MANIFEST, Manifest, Part
-from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout, Score
+from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout
+from artifacts.scores import Score, TokenScores
 
-_VERSIONS = {row.KIND: row.VERSION for row in (Accepted, Grade, Group, Pair, Prompt, Rollout, Score)}
+_VERSIONS = {row.KIND: row.VERSION for row in (Accepted, Grade, Group, Pair, Prompt, Rollout, Score, TokenScores)}
 _CURE = "Run the flow again, which replaces it, or restore it from a copy."
 
 

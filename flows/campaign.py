@@ -61,7 +61,8 @@ def improve(steps: Steps, mirror: Mirror) -> list[dict[str, Any]]:
     results = [{"iteration": 0, "policy": policy, "scores": scores.to_json(), "stages": steps.run.events}]
     refresh, stop_after = tuple(sorted(steps.run.refresh)), steps.run.stop_after
     for number in range(1, steps.config.iterations + 1):
-        found = iteration(steps.config, number, results[-1]["policy"], policy, refresh, stop_after)
+        last = results[-1]
+        found = iteration(steps.config, number, last["policy"], policy, refresh, stop_after, last.get("critic"))
         if not found:
             raise Stopped(f"stopped after {stop_after.partition('@')[0]} of iteration {number}")
         results.append(found)

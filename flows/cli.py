@@ -27,7 +27,8 @@ out = Console(width=None if sys.stdout.isatty() else 140)
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, such as configs/demo.yaml.", show_default=False)]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="dotted.key=value, such as train.learning_rate=1e-5 iterations=2.")
+    list[str] | None,
+    typer.Argument(help="dotted.key=value, such as iterations=2, or a YAML file to lay over it."),
 ]
 Refresh = Annotated[list[str] | None, typer.Option("--refresh", help="Compute this stage anew although it is cached.")]
 FromIteration = Annotated[
@@ -57,7 +58,7 @@ def run(
 ) -> None:
     """Run a campaign, or go on with it: what is finished is not done again.
 
-    Example: odr run configs/demo.yaml iterations=2 train.learning_rate=1e-5
+    Example: odr run configs/demo.yaml configs/objectives/grpo.yaml iterations=2 train.learning_rate=1e-5
     """
     workspace = _setup(verbose)
     with clear_errors():
@@ -182,6 +183,26 @@ def evaluate(
                 overrides=override or [],
             )
         )  # fmt: skip
+
+
+@app.command(name="reward-model")
+def reward_model(
+    iteration: Annotated[str, typer.Argument(help="campaign/iteration whose rollouts it learns from, such as demo/1.")],
+    config: Annotated[Path, typer.Argument(help="The campaign's config.", show_default=False)],
+    overrides: Overrides = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train a reward model on the pairs of one iteration, and print the section a config needs to use it.
+
+    Example: odr reward-model demo/1 configs/demo.yaml train.learning_rate=1e-4
+    """
+    workspace = _setup(verbose)
+    with clear_errors():
+        from flows.judge import train_reward_model
+
+        if not verbose:
+            environment.quiet_prefect()
+        out.print(train_reward_model(workspace, iteration, config, overrides or []), soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -24,10 +24,12 @@ from tasks.settings import (
     Grading,
     Machine,
     Pairing,
+    RewardModel,
     Sampling,
     Settings,
     Source,
     Template,
+    TokenReward,
     Training,
     Warmup,
 )
@@ -50,6 +52,7 @@ class RunConfig(Settings):
     warmup: Warmup | None = Field(default=None, description="Supervised fine-tuning before the first iteration.")
     sample: Sampling = Sampling()
     grade: Grading = Grading()
+    reward_model: RewardModel | None = Field(default=None, description="Joins the rule's reward; default: the rule.")
     pair: Pairing = Pairing()
     objective: dict[str, Any] = Field(
         default={"name": "dpo"}, description="Name of the algorithm and its hyperparameters."
@@ -60,6 +63,12 @@ class RunConfig(Settings):
         "paper has it; `odr objectives` lists them.",
     )
     train: Training = Training()
+    critic: dict[str, Any] = Field(
+        default={}, description="Settings of `train` that differ for the critic, such as {learning_rate: 1.0e-5}."
+    )
+    token_reward: TokenReward | None = Field(
+        default=None, description="rto: the DPO policy whose log-ratios reward each token."
+    )
     evaluate: Evaluation = Evaluation()
     machine: Machine = Machine()
 
@@ -87,6 +96,7 @@ class RunConfig(Settings):
             pair=self.pairing(),
             train=self.train,
             chosen=self.pair.advantage,
+            has_token_reward=self.token_reward is not None,
         )
         if self.sample.temperature == 0 and self.sample.samples_per_prompt > 1:
             raise ValueError("sample.temperature is 0: all answers to a prompt would be equal; set it to about 1")
@@ -94,6 +104,9 @@ class RunConfig(Settings):
             raise ValueError("warmup.demonstrations.solution: name the column with the worked solutions")
         if self.warmup:
             check_warm_up(self.warmup.train)
+        if self.critic and not self.critic_settings():
+            raise ValueError(f"critic: {self.objective['name']} has no critic; remove it")
+        self.critic_training()
         rewards.load(self.grade.reward, self.grade.reward_options)
         names = [bench.name for bench in self.evaluate.benchmarks]
         if len(names) != len(set(names)):
@@ -118,6 +131,19 @@ class RunConfig(Settings):
         objective = self.loaded_objective()
         return (self.reference or objective.reference) if objective.needs_reference else "none"
 
+    def critic_settings(self) -> dict[str, Any]:
+        """Name and hyperparameters of what the objective's critic minimises; empty without a critic."""
+        name = self.loaded_objective().critic
+        if name is None:
+            return {}
+        known = {field.name for field in dataclasses.fields(objectives.find(name))}
+        return {"name": name, **{key: value for key, value in self.objective_settings().items() if key in known}}
+
+    def critic_training(self) -> Training:
+        """`train` with what is different for the critic; it never stops early."""
+        fields = self.train.model_dump() | {"max_kl": None} | self.critic
+        return Training.model_validate(fields)
+
     def pairing(self) -> Pairing:
         """How rows are made; what is made of the rewards is the objective's choice unless it is given."""
         objective = self.loaded_objective()
@@ -134,11 +160,15 @@ def _with_samples(bench: Any) -> Any:
 
 
 def load(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a YAML file, apply `dotted.key=value` overrides and check everything.
+    """Read a YAML file, apply overrides, `dotted.key=value` or further YAML files, in order, and check everything.
 
     Raises:
-        BadConfig: the file is missing or no YAML, or a key or value is wrong; says which and what is expected.
+        BadConfig: a file is missing or no YAML, or a key or value is wrong; says which and what is expected.
     """
+    return load_fields(_read(path), overrides or [], f"config {path}")
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -147,7 +177,7 @@ def load(path: Path, overrides: list[str] | None = None) -> RunConfig:
         raise BadConfig(f"config {path} is not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise BadConfig(f"config {path}: expected `key: value` lines, found {type(fields).__name__}")
-    return load_fields(fields, overrides or [], f"config {path}")
+    return fields
 
 
 def load_fields(fields: dict[str, Any], overrides: list[str], where: str) -> RunConfig:
@@ -158,7 +188,10 @@ def load_fields(fields: dict[str, Any], overrides: list[str], where: str) -> Run
     """
     fields = copy.deepcopy(fields)
     for override in overrides:
-        _apply(fields, override)
+        if "=" not in override and Path(override).suffix in (".yaml", ".yml"):
+            fields = _merged(fields, _read(Path(override)))
+        else:
+            _apply(fields, override)
     try:
         return RunConfig.model_validate(fields)
     except ValidationError as error:
@@ -166,11 +199,22 @@ def load_fields(fields: dict[str, Any], overrides: list[str], where: str) -> Run
         raise BadConfig(f"{where}:\n{problems}") from error
 
 
+def _merged(fields: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Key by key; another objective replaces the whole of it, as hyperparameters belong to one."""
+    found = {**fields}
+    for key, value in over.items():
+        both = isinstance(found.get(key), dict) and isinstance(value, dict)
+        found[key] = _merged(found[key], value) if both and key != "objective" else value
+    return found
+
+
 def _apply(fields: dict[str, Any], override: str) -> None:
     """Set one dotted key; the value is read as YAML, so lists and numbers work."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise BadConfig(f"override {override!r}: expected dotted.key=value, such as train.learning_rate=1e-5")
+        raise BadConfig(
+            f"override {override!r}: expected dotted.key=value, such as train.learning_rate=1e-5, or a YAML file"
+        )
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

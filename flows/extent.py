@@ -12,21 +12,23 @@ from flows.config import RunConfig
 from flows.plan import Line
 
 WARM_UP = ("demonstrate",)
-ITERATION = ("sample", "grade", "pair", "train", "evaluate")
+ITERATION = ("sample", "grade", "reward", "pair", "score", "train", "evaluate")
 STAGES = (*WARM_UP, *ITERATION)
+STOPS = tuple(stage for stage in STAGES if stage not in ("reward", "score"))
+"""Where a run can be asked to end: not after what an iteration may do several times, or not at all."""
 
 
-def check_stage(option: str, name: str) -> None:
-    """Pass silently if there is such a stage.
+def check_stage(option: str, name: str, stages: Sequence[str] = STAGES) -> None:
+    """Pass silently if the option knows such a stage.
 
     Raises:
         ValueError: names the nearest one.
     """
-    if name in STAGES:
+    if name in stages:
         return
-    near = difflib.get_close_matches(name, STAGES, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, stages, n=1, cutoff=0.4)
     guess = f" did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{option} {name}: no such stage;{guess} there are: {', '.join(STAGES)}")
+    raise ValueError(f"{option} {name}: no such stage;{guess} there are: {', '.join(stages)}")
 
 
 def refreshed(config: RunConfig, stages: Sequence[str], from_iteration: int | None) -> tuple[str, ...]:
@@ -52,7 +54,7 @@ def stopping_point(config: RunConfig, stage: str, lines: Sequence[Line]) -> str:
     Raises:
         ValueError: no such stage, or none in this campaign.
     """
-    check_stage("--stop-after", stage)
+    check_stage("--stop-after", stage, STOPS)
     if stage in WARM_UP:
         if config.warmup is None:
             raise ValueError(f"--stop-after {stage}: {config.name} has no warm-up")

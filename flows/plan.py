@@ -15,7 +15,9 @@ from tasks.grade import grade
 from tasks.models import ModelMissing
 from tasks.pair import pair
 from tasks.prompts import BadSource
+from tasks.reward import reward
 from tasks.sample import sample
+from tasks.score import score
 from tasks.settings import Training
 from tasks.train import train
 
@@ -39,6 +41,7 @@ class Planner:
         self.steps = steps
         self.lines: list[Line] = []
         self._problems: dict[str, Any] = {}
+        self._critic: Checkpoint | None = None
 
     def walk(self) -> list[Line]:
         """Plan the warm-up, the base evaluation and all iterations."""
@@ -79,10 +82,40 @@ class Planner:
         size = f"{count or '?'} prompts x {steps.config.sample.samples_per_prompt} = {answers or '?'} answers"
         rollouts = self._stage(label, sample, lambda *a: steps.sample(number, *a), policy, table, size=size)
         grades = self._stage(label, grade, lambda *a: steps.grade(number, *a), rollouts, table)
-        rows = self._stage(label, pair, lambda *a: steps.pair(number, *a), rollouts, grades)
-        size = self._rows_size(rows, count)
-        trained = self._stage(label, train, lambda *a: steps.train(number, *a), policy, rows, initial, size=size)
+        if steps.config.reward_model:
+            scored = self._stage(f"{label} · reward model", score, lambda r: steps.judge(number, r), rollouts)
+            grades = self._stage(label, reward, lambda *a: steps.reward(number, *a), grades, scored)
+        rows = self._stage(label, pair, lambda *a: steps.pair(number, *a), rollouts, grades, policy)
+        trained = self._training(number, policy, rows, initial, self._rows_size(rows, count))
         self._evaluation(label, trained)
+        return trained
+
+    def _training(
+        self, number: int, policy: Checkpoint | None, rows: Any, initial: Checkpoint | None, size: str
+    ) -> Checkpoint | None:
+        """What frozen models say of the rows, the policy trained on them, and its critic."""
+        steps, label = self.steps, f"iteration {number}"
+        critic = policy if number == 1 else self._critic
+        scorers = steps.scorers(policy, initial, critic)
+        scores = [
+            self._stage(f"{label} · {column}", score, lambda m, r, c=column: steps.score(number, c, m, r), model, rows)
+            for column, model in scorers.items()
+        ]
+
+        def scored(refs: tuple[Any, ...]) -> dict[str, Any]:
+            return dict(zip(scorers, refs, strict=True))
+
+        inputs = (policy, rows, initial, *scores)
+        trained = self._stage(
+            label, train, lambda p, r, i, *s: steps.train(number, p, r, i, scored(s)), *inputs, size=size
+        )
+        if steps.critic_objective():
+            self._critic = self._stage(
+                f"{label} · critic",
+                train,
+                lambda v, r, i, *s: steps.train_critic(number, v, r, steps.reference(policy, i), scored(s)),
+                *(critic, rows, initial, *scores),
+            )
         return trained
 
     def _rows_size(self, rows: Any, num_prompts: int | None) -> str:
@@ -155,11 +188,9 @@ class Planner:
             processes = devices.train_processes(machine)
         except ValueError as error:
             return str(error)
-        micro = min(machine.micro_batch, training.batch_size)
-        accumulation = -(-training.batch_size // (micro * processes))
         return (
-            f"{'' if exact else 'at most '}{rows:,} rows, {steps:,} steps of {training.batch_size} = "
-            f"{processes} x {micro} x {accumulation} accumulated"
+            f"{'' if exact else 'at most '}{rows:,} rows, {steps:,} steps of {training.batch_size} on {processes} x "
+            f"{machine.micro_tokens:,} tokens"
         )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import Ref, Score
-from flows import environment, report
+from flows import environment
 from flows.config import RunConfig, load_fields
+from flows.named import model_folder
 from flows.steps import Steps
 from flows.tables import percent
 from tasks.workspace import Workspace
@@ -66,7 +67,7 @@ def _config(
     fields = {
         "name": "evaluate",
         "iterations": 0,
-        "model": _folder(workspace, model),
+        "model": model_folder(workspace, model),
         "prompts": {"path": "none.jsonl"},
         "sample": {"max_tokens": max_tokens},
         "evaluate": {
@@ -74,14 +75,3 @@ def _config(
         },
     }
     return load_fields(fields, overrides, "odr evaluate")
-
-
-def _folder(workspace: Workspace, model: str) -> str:
-    """`campaign/iteration` means that iteration's checkpoint."""
-    campaign, slash, number = model.rpartition("/")
-    if slash and number.isdigit() and (report.folder(workspace, campaign) / report.RESULTS).exists():
-        iterations = report.read(workspace, campaign)["iterations"]
-        if int(number) >= len(iterations):
-            raise ValueError(f"campaign {campaign} has iterations 0 to {len(iterations) - 1}, not {number}")
-        return str(iterations[int(number)]["policy"]["path"])
-    return model

@@ -1,15 +1,18 @@
 """The arguments of every stage of a campaign, said once: the flows call with them, `odr plan` asks the cache."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from artifacts import Checkpoint, Prompt, Ref, Rollout
+from artifacts import Checkpoint, Prompt, Ref, Rollout, TokenScores
 from flows.config import RunConfig
-from tasks import models, prompts
+from flows.named import model_folder
+from tasks import models, objectives, prompts
 from tasks.caching import Run
+from tasks.objectives import Objective
+from tasks.pairing.scored import scored_columns
 from tasks.settings import Benchmark, Decoding, Sampling
 from tasks.workspace import Workspace
 
@@ -41,6 +44,11 @@ class Steps:
     def base_model(self, *, download: bool = True) -> Checkpoint:
         """The model the campaign starts from."""
         return models.resolve(self.config.model, self.config.revision, self.run.workspace, download=download)
+
+    def named_model(self, name: str) -> Checkpoint:
+        """A model that the config names beside its base model: a folder, a hub name, or campaign/iteration."""
+        workspace = self.run.workspace
+        return models.resolve(model_folder(workspace, name), None, workspace)
 
     def prompts(self, iteration: int) -> Ref[Prompt]:
         """The problems of one iteration."""
@@ -90,12 +98,54 @@ class Steps:
             "seed": derive_seed(self.config.seed, "grade", iteration), "run": self.labelled(f"iteration {iteration}"),
         }  # fmt: skip
 
-    def pair(self, iteration: int, rollouts: Ref[Any], grades: Ref[Any]) -> dict[str, Any]:
-        """Of `pair`."""
+    def judge(self, iteration: int, rollouts: Ref[Rollout]) -> dict[str, Any]:
+        """Of `score`, for the reward model."""
+        assert self.config.reward_model is not None
         return {
-            "rollouts": rollouts, "grades": grades, "pairing": self.config.pairing(),
+            "model": self.named_model(self.config.reward_model.model), "rows": rollouts, "scores": "reward_model",
+            "dtype": self.config.train.dtype, "run": self.labelled(f"iteration {iteration} · reward model"),
+        }  # fmt: skip
+
+    def reward(self, iteration: int, grades: Ref[Any], scored: Ref[TokenScores]) -> dict[str, Any]:
+        """Of `reward`."""
+        return {
+            "grades": grades, "scored": scored, "blend": self.config.reward_model,
+            "run": self.labelled(f"iteration {iteration}"),
+        }  # fmt: skip
+
+    def pair(self, iteration: int, rollouts: Ref[Any], grades: Ref[Any], policy: Checkpoint) -> dict[str, Any]:
+        """Of `pair`; the policy's tokenizer finds where steps end, and counts only where that is asked for."""
+        pairing = self.config.pairing()
+        return {
+            "rollouts": rollouts, "grades": grades, "pairing": pairing,
             "rows": self.config.loaded_objective().rows,
+            "tokenizer": policy if pairing.advantage == "process" else None,
             "seed": derive_seed(self.config.seed, "pair", iteration), "run": self.labelled(f"iteration {iteration}"),
+        }  # fmt: skip
+
+    def reference(self, policy: Any, initial: Any) -> Any:
+        """The frozen policy of an iteration that starts from `policy`."""
+        return {"previous": policy, "initial": initial, "none": None}[self.config.reference_policy()]
+
+    def scorers(self, policy: Any, initial: Any, critic: Any) -> dict[str, Any]:
+        """The frozen model of each column that the stage `score` has to make."""
+        token_reward = self.config.token_reward
+        models: dict[str, Any] = {
+            "ref_logprobs": self.reference(policy, initial),
+            "old_logprobs": policy,
+            "values": critic,
+        }
+        if token_reward:
+            models["dpo_logprobs"] = self.named_model(token_reward.policy)
+            models["dpo_ref_logprobs"] = self.named_model(token_reward.reference)
+        trained = [self.config.loaded_objective(), *filter(None, [self.critic_objective()])]
+        return {column: models[column] for each in trained for column in scored_columns(each, self.config.train)}
+
+    def score(self, iteration: int, column: str, model: Checkpoint, rows: Ref[Any]) -> dict[str, Any]:
+        """Of `score`, for one column."""
+        return {
+            "model": model, "rows": rows, "scores": "critic" if column == "values" else "policy",
+            "dtype": self.config.train.dtype, "run": self.labelled(f"iteration {iteration} · {column}"),
         }  # fmt: skip
 
     def train(
@@ -104,16 +154,43 @@ class Steps:
         policy: Checkpoint,
         rows: Ref[Any],
         initial: Checkpoint,
+        scored: Mapping[str, Ref[TokenScores]],
         on_metrics: Callable[[int, dict[str, float]], None] | None = None,
     ) -> dict[str, Any]:
         """Of `train`; `on_metrics` hears of every optimizer step."""
-        references = {"previous": policy, "initial": initial, "none": None}
+        objective = self.config.loaded_objective()
         return {
-            "policy": policy, "rows": rows, "reference": references[self.config.reference_policy()],
+            "policy": policy, "rows": rows, "reference": self.reference(policy, initial),
             "objective": self.config.objective_settings(), "training": self.config.train,
             "seed": derive_seed(self.config.seed, "train", iteration),
             "run": replace(self.labelled(f"iteration {iteration}"), on_metrics=on_metrics),
+            "scored": self._needed(objective, scored),
         }  # fmt: skip
+
+    def critic_objective(self) -> Objective | None:
+        """What the critic of this campaign's objective minimises; None: it has no critic."""
+        settings = self.config.critic_settings()
+        return objectives.load(**settings) if settings else None
+
+    def train_critic(
+        self,
+        iteration: int,
+        critic: Checkpoint,
+        rows: Ref[Any],
+        reference: Checkpoint | None,
+        scored: Mapping[str, Ref[TokenScores]],
+    ) -> dict[str, Any]:
+        """Of `train`, for the critic: in a child of its own, so that no two models share a device's memory."""
+        objective = self.critic_objective()
+        assert objective is not None
+        return {
+            "policy": critic, "rows": rows, "reference": reference, "objective": self.config.critic_settings(),
+            "training": self.config.critic_training(), "seed": derive_seed(self.config.seed, "critic", iteration),
+            "run": self.labelled(f"iteration {iteration} · critic"), "scored": self._needed(objective, scored),
+        }  # fmt: skip
+
+    def _needed(self, objective: Objective, scored: Mapping[str, Any]) -> dict[str, Any]:
+        return {column: scored[column] for column in scored_columns(objective, self.config.train)}
 
     def benchmark_samples(self, label: str, policy: Checkpoint) -> list[tuple[Decoding, dict[str, Any]]]:
         """Of `sample`, for each decoding of each benchmark."""

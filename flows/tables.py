@@ -53,7 +53,9 @@ PHASES = {
     "demonstrate": "warm-up rows",
     "sample": "sampling",
     "grade": "grading",
+    "reward": "grading",
     "pair": "pairing",
+    "score": "scoring of rows",
     "train": "training",
     "evaluate": "scoring",
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from artifacts import Accepted, Grade, Group, Pair, Ref, Rollout
+from artifacts import Accepted, Checkpoint, Grade, Group, Pair, Ref, Rollout
 from tasks.caching import Run, stage
 from tasks.objectives import RowKind
 from tasks.pairing.accepted import accepted_of
@@ -16,6 +16,7 @@ from tasks.pairing.advice import no_rows
 from tasks.pairing.answers import OUT_OF_BAND, Graded, in_band, pass_rate, usable, why_none
 from tasks.pairing.groups import groups_of
 from tasks.pairing.pairs import pairs_of
+from tasks.pairing.process import Decode
 from tasks.settings import Pairing
 
 log = logging.getLogger(__name__)
@@ -24,13 +25,24 @@ ROW_TYPES: dict[RowKind, type[Any]] = {"pairs": Pair, "accepted": Accepted, "gro
 
 
 @stage("pair", code=lambda _: ("tasks.pair",))
-def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: RowKind, seed: int, run: Run) -> Ref[Any]:
+def pair(
+    rollouts: Ref[Rollout],
+    grades: Ref[Grade],
+    pairing: Pairing,
+    rows: RowKind,
+    seed: int,
+    run: Run,
+    tokenizer: Checkpoint | None = None,
+) -> Ref[Any]:
     """Return the table of `rows` made of these rollouts, every prompt or answer that is left out counted.
+
+    `tokenizer` is a model of the campaign, whichever; only process supervision needs it.
 
     Raises:
         NoRows: no prompt yields a row.
     """
     store = run.workspace.store
+    decode = _decoder(tokenizer) if tokenizer and rows == "groups" and pairing.advantage == "process" else None
 
     def prompts() -> Iterator[list[Graded]]:
         verdicts = store.read(grades, Grade)
@@ -45,10 +57,10 @@ def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: Row
         allow_empty=True,
     ) as writer:
         if rows == "groups" and pairing.advantage == "whitened":
-            moments = _moments(built(prompts(), pairing, rows, seed, Counter()))
-            writer.write_many(_whitened(row, moments) for row in built(prompts(), pairing, rows, seed, counts))
+            moments = _moments(built(prompts(), pairing, rows, seed, Counter(), decode))
+            writer.write_many(_whitened(row, moments) for row in built(prompts(), pairing, rows, seed, counts, decode))
         else:
-            writer.write_many(built(prompts(), pairing, rows, seed, counts))
+            writer.write_many(built(prompts(), pairing, rows, seed, counts, decode))
         writer.summary.update(+counts)
     dropped = _listed(counts, lambda name: name != "prompts" and not name.startswith("kept"))
     kept = _listed(counts, lambda name: name.startswith("kept"))
@@ -67,7 +79,12 @@ def pair(rollouts: Ref[Rollout], grades: Ref[Grade], pairing: Pairing, rows: Row
 
 
 def built(
-    prompts: Iterator[list[Graded]], pairing: Pairing, rows: RowKind, seed: int, counts: "Counter[str]"
+    prompts: Iterator[list[Graded]],
+    pairing: Pairing,
+    rows: RowKind,
+    seed: int,
+    counts: "Counter[str]",
+    decode: Decode | None = None,
 ) -> Iterator[Any]:
     """The rows of all prompts. A prompt's draw depends on the seed and its name, not on the other prompts."""
     for graded in prompts:
@@ -80,7 +97,7 @@ def built(
         rng = random.Random(f"{seed}:{graded[0][0].prompt_id}")
         found: Sequence[Any] | str
         if rows == "groups":
-            found = groups_of(candidates, pairing, counts, rate) if candidates else []
+            found = groups_of(candidates, pairing, counts, rate, decode) if candidates else []
         elif rows == "pairs":
             found = pairs_of(candidates, pairing, rng, counts, rate)
         else:
@@ -89,6 +106,14 @@ def built(
             counts[str(found or why_none(graded))] += 1
         else:
             yield from found
+
+
+def _decoder(model: Checkpoint) -> Decode:
+    """Token ids to text as the sampler decodes them."""
+    from tasks.workers.template import load_tokenizer
+
+    tokenizer = load_tokenizer(str(model.path))
+    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False))
 
 
 def _listed(counts: "Counter[str]", wanted: Callable[[str], bool]) -> str:

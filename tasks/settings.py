@@ -116,15 +116,19 @@ class Pairing(Settings):
         description="Accept, or put into a group, each text once per prompt (as RFT does); otherwise as sampled.",
     )
     drop_truncated: bool = Field(default=True, description="An answer cut at max_tokens never becomes a row.")
-    advantage: Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened"] | None = (
-        Field(
-            default=None, description="Groups: what is made of the rewards. Default: as the objective's paper has it."
-        )
+    advantage: (
+        Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened", "process"] | None
+    ) = Field(
+        default=None,
+        description="Groups: what is made of the rewards. Default: as the objective's paper has it. process: of the "
+        "equations in each step.",
     )
     advantage_ddof: Literal[0, 1] = Field(
-        default=1, description="standardised: divide the squared deviations by n - ddof."
+        default=1, description="standardised, process: divide the squared deviations by n - ddof."
     )
-    advantage_eps: float = Field(default=1e-4, ge=0, description="standardised: added to the deviation, in reward.")
+    advantage_eps: float = Field(
+        default=1e-4, ge=0, description="standardised, process: added to the deviation, in reward."
+    )
     uniform_groups: Literal["keep", "drop"] = Field(
         default="keep", description="Groups of equal rewards, which only a KL term acts on; DAPO drops them."
     )
@@ -143,6 +147,17 @@ class Pairing(Settings):
                 "would be left"
             )
         return self
+
+
+class Lora(Settings):
+    """Training of low-rank additions to the weights instead of the weights; the result holds the sums."""
+
+    rank: int = Field(ge=1)
+    alpha: float = Field(gt=0, description="The addition is alpha / rank times the product of its two matrices.")
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="Of what enters the addition.")
+    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        default="all-linear", description="Names of the matrices that get one; all-linear: all but the head."
+    )
 
 
 class Training(Settings):
@@ -165,6 +180,11 @@ class Training(Settings):
         description="The ratio's denominator: the sampler's own log-probabilities, or those of the trainer before the "
         "first step (one more forward pass; no gap between two engines, but the sampling temperature is forgotten).",
     )
+    reference_logprobs: Literal["recompute", "recorded"] = Field(
+        default="recompute",
+        description="recorded: where the reference is the policy that sampled, the sampler's own log-probabilities "
+        "serve, and no scoring pass is needed; the difference is reported as sampler_gap_*.",
+    )
     max_kl: float | None = Field(
         default=None, gt=0, description="Stop after a step whose KL(pi_old || pi) per token is above this, in nats."
     )
@@ -175,8 +195,26 @@ class Training(Settings):
         default=None, ge=8, description="Rows longer than this (prompt plus answer, tokens) are dropped and counted."
     )
     dtype: Literal["float32", "bfloat16"] = Field(default="bfloat16", description="Weights in forward and backward.")
+    lora: Lora | None = Field(default=None, description="Train a low-rank adapter; null trains every weight.")
     gradient_checkpointing: bool = Field(default=True, description="Trade a second forward pass for memory.")
     save_steps: int = Field(default=100, ge=1, description="Optimizer steps between checkpoints to resume from.")
+
+
+class RewardModel(Settings):
+    """A model's opinion beside the rule's: reward = rule_weight * rule + weight * (score - mean) / std."""
+
+    model: str = Field(description="Folder of the reward model; `odr reward-model` trains one and prints this section.")
+    mean: float = Field(description="Of its scores on the answers it was trained on.")
+    std: float = Field(gt=0)
+    weight: float = Field(default=1.0, description="0.1 lets it order answers of equal verdict only.")
+    rule_weight: float = Field(default=1.0)
+
+
+class TokenReward(Settings):
+    """A reward on every token: the log-ratio of a policy that DPO trained to the reference it was trained against."""
+
+    policy: str = Field(description="Folder, hub name, or campaign/iteration such as demo/3.")
+    reference: str = Field(description="The DPO run's own reference, such as demo/2 (reference: previous).")
 
 
 class Benchmark(Settings):

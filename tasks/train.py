@@ -3,19 +3,19 @@
 import json
 import logging
 import shutil
-import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import tasks.workers
-from artifacts import Checkpoint, Ref, checkpoints
+from artifacts import Checkpoint, Ref, TokenScores, checkpoints
 from tasks import launch, objectives
 from tasks.caching import Run, stage
-from tasks.devices import gpus, train_processes, visible
 from tasks.display import bar
+from tasks.distributed import child
 from tasks.model_card import model_card
 from tasks.pairing.checks import check_rows
+from tasks.pairing.lengths import check_lengths
+from tasks.pairing.scored import check_scored
 from tasks.settings import Training
 from tasks.workers.jobs import TrainJob
 
@@ -35,20 +35,27 @@ def train(
     training: Training,
     seed: int,
     run: Run,
+    scored: dict[str, Ref[TokenScores]] | None = None,
 ) -> Checkpoint:
     """Minimise the objective on these rows, starting from `policy`; return the new policy.
+
+    `reference` is the frozen policy and `scored` what frozen models said of these rows, by column: the stage `score`.
 
     Raises:
         ValueError: these rows are not what the objective trains on, or hold what nobody can learn from.
         ChildFailed: the trainer stopped early; its last complete optimizer checkpoint is used next time.
     """
-    check_rows(run.workspace.store, rows, objectives.load(**objective), training, reference is not None)
+    loaded, scored = objectives.load(**objective), scored or {}
+    check_rows(run.workspace.store, rows, loaded, training, reference is not None)
+    check_scored(run.workspace.store, rows, loaded, training, scored, reference.digest if reference else None)
+    check_lengths(run.workspace.store, rows, Path(policy.path), training.max_length)
     final = run.workspace.checkpoints / run.workdir.name
     job = TrainJob(
         store=str(run.workspace.root / "store"),
         model=policy.path,
-        reference=reference.path if reference else None,
+        reference=reference.path if reference and "ref_kl" in loaded.columns else None,
         rows=rows.to_json(),
+        scored={column: ref.to_json() for column, ref in sorted(scored.items())},
         objective=objective,
         training=training,
         machine=run.machine,
@@ -74,6 +81,7 @@ def train(
             "policy": policy.digest,
             "rows": rows.digest,
             "reference": reference and reference.digest,
+            **{column: ref.digest for column, ref in sorted(scored.items())},
         },
         "training": training.model_dump(mode="json"),
         "seed": seed,
@@ -100,17 +108,6 @@ def curve_of(checkpoint: Checkpoint) -> list[dict[str, float]]:
 
 def _launch(job: TrainJob, job_path: Path, run: Run) -> dict[int, dict[str, float]]:
     """Run the child; return the metrics of every step, also of those made before an interruption."""
-    processes = train_processes(run.machine)
-    environment = {"OMP_NUM_THREADS": str(run.machine.threads)}
-    if not run.machine.hostfile and (indices := gpus(run.machine)):
-        environment |= visible(indices[:processes])
-    child = launch.Child(
-        "trainer",
-        _command(run, processes, job_path, environment),
-        run.workdir / "log.txt",
-        job.failure,
-        environment,
-    )
     curve: dict[int, dict[str, float]] = {}
     with bar(f"{run.label} · training steps", 1) as steps:
 
@@ -126,44 +123,7 @@ def _launch(job: TrainJob, job_path: Path, run: Run) -> dict[int, dict[str, floa
         for line in launch.progress.read(job.progress)[0]:  # an earlier attempt's steps, before the checkpoint
             if line["kind"] == "step":
                 curve[line["step"]] = line["metrics"]
-        launch.run([child], job.progress, on_progress)
+        launch.run([child("trainer", WORKER, job_path, job.failure, run)], job.progress, on_progress)
     if not job.result.exists():
-        raise launch.ChildFailed("crash", f"the trainer ended without a result; see {run.workdir / 'log.txt'}")
+        raise launch.ChildFailed("crash", f"the trainer ended without a result; see {run.workdir}")
     return curve
-
-
-def _command(run: Run, processes: int, job_path: Path, environment: dict[str, str]) -> list[str]:
-    """The launcher's command line; for one process no launcher is needed."""
-    machine = run.machine
-    launcher = machine.launcher
-    if launcher == "auto":
-        launcher = "deepspeed" if machine.hostfile else "torchrun" if processes > 1 else "direct"
-    if launcher == "deepspeed":
-        place = ["--hostfile", str(machine.hostfile)] if machine.hostfile else ["--no_ssh_check"]
-        # With a size the launcher ignores CUDA_VISIBLE_DEVICES and takes GPUs 0, 1, ...: without, it obeys.
-        size = [] if machine.hostfile or gpus(machine) else ["--num_gpus", str(processes)]
-        return [
-            sys.executable, "-m", "deepspeed.launcher.runner", *place, *size,
-            "--master_port", str(_free_port()), str(WORKER), str(job_path),
-        ]  # fmt: skip
-    if launcher == "torchrun":
-        return [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
-            "-m", "tasks.workers.train", str(job_path),
-        ]  # fmt: skip
-    environment.update(
-        {
-            "RANK": "0",
-            "LOCAL_RANK": "0",
-            "WORLD_SIZE": "1",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(_free_port()),
-        }
-    )
-    return launch.module_command("tasks.workers.train", job_path)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

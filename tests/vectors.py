@@ -3,12 +3,12 @@
     python -m tests.vectors FILE.json
 
 An entry has ragged `inputs`, `params`, and the expected loss and gradient. It is fed through what a run uses: the
-advantages of `tasks.pairing`, a padded `Batch`, the objective, autograd. Prints the worst difference of each entry in
+advantages of `tasks.pairing` or `final_columns`, a padded `Batch`, the objective, autograd. Entries with logits, a
+critic or steps are laid out by `tests.vector_forms`. Prints the worst difference of each entry in
 loss and gradient and fails on the first above 1e-6. Entries of algorithms that are not registered are skipped and
 counted.
 """
 
-import dataclasses
 import json
 import math
 import re
@@ -24,6 +24,7 @@ from torch import Tensor
 from tasks import objectives
 from tasks.objectives import Batch, Objective
 from tasks.pairing.advantages import advantages
+from tests.vector_forms import actor_critic, fields_of, from_logits, step_advantages
 
 TOLERANCE = 1e-6
 Entry = dict[str, Any]
@@ -34,8 +35,18 @@ ALIASES = {
     "rdpo": {"eps_flip": "eps"},
     "sppo": {"beta_(=1/eta)": "beta"},
     "simpo": {"gamma": None},
+    "rto": {
+        "beta1_dpo_reward_scale": "token_scale",
+        "beta1": "token_scale",
+        "dpo_reward_scale": "token_scale",
+        "dpo_reward_clip": "token_clip",
+        "beta2_kl_coef": "kl_coef",
+        "beta2": "kl_coef",
+    },
+    "reward_model": {"center_rewards_coefficient": "center"},
     "dapo_clip": {"epsilon": "clip_low", "epsilon_high": "clip_high", "clip_eps": "clip_low"},
 }
+ALIASES["rto_critic"] = ALIASES["rto"]
 """Names of hyperparameters in the vectors, where they differ from ours; None: follows from another one."""
 
 
@@ -71,7 +82,7 @@ BY_ID: dict[str, Case] = {
     "brain": Case("brain", {}),
 }
 """By the longest prefix of the id; the names of the objectives themselves count as well."""
-NOT_OURS = ("grpo_process", "mdpo_off", "dapo_direct", "drpo")
+NOT_OURS = ("mdpo_off", "dapo_direct", "drpo")
 """Prefixes of other algorithms that begin like one of ours."""
 BY_CARD: dict[str, str] = {
     "SFT": "sft_token_mean",
@@ -91,6 +102,11 @@ BY_CARD: dict[str, str] = {
     "Appendix: SPPO": "sppo",
     "Appendix: SLiC": "slic",
     "GRPO outcome": "grpo_outcome",
+    "GRPO process": "grpo_process",
+    "PPO": "ppo",
+    "RTO": "rto",
+    "TDPO1": "tdpo1",
+    "TDPO2": "tdpo2",
     "Iterative GRPO": "grpo_iterative",
     "BRAIn": "brain",
     "MDPO": "mdpo_on",
@@ -114,6 +130,8 @@ def case_of(name: str, entry: Entry) -> Case | None:
         return None
     by_id = {**{key: Case(key, {}) for key in objectives.available()}, **BY_ID}
     key = _longest_prefix(name, by_id) or BY_CARD.get(_longest_prefix(str(entry.get("card", "")), BY_CARD) or "")
+    if key == "tdpo1" and key not in name and entry.get("params", {}).get("alpha") is not None:
+        key = "tdpo2"  # both have one card
     case = by_id.get(key or "")
     if case and case.objective in ("sft", "dpo_nll") and key in ("sft", "dpo_nll", *BY_CARD.values()) and key != name:
         case = _by_reduction(case, str(entry.get("reduction", "")))
@@ -144,9 +162,8 @@ def _expected(name: str, entry: Entry) -> dict[str, Any]:
 
 def objective_of(case: Case, params: dict[str, Any]) -> Objective:
     """The objective with the entry's hyperparameters; parameters of other steps are not its business."""
-    aliases = ALIASES.get(case.objective, {})
-    fields = {field.name for field in dataclasses.fields(objectives.find(case.objective))}
-    named = {aliases.get(key, key): value for key, value in params.items()}
+    aliases, fields = ALIASES.get(case.objective, {}), fields_of(objectives.find(case.objective))
+    named = {aliases.get(key, key): value for key, value in params.items() if value is not None}
     return objectives.load(case.objective, **{**{k: v for k, v in named.items() if k in fields}, **case.fixed})
 
 
@@ -218,7 +235,10 @@ def _answers(name: str, entry: Entry) -> tuple[dict[str, Ragged], list[tuple[str
     found = {column: next((n for n in names if n in inputs), None) for column, names in NAMES.items()}
     columns: dict[str, Ragged] = {column: inputs[key] for column, key in found.items() if key}
     logprobs = columns["logprobs"]
-    values = inputs.get("advantages") or _advantages(name, entry)
+    if "step_rewards" in inputs:
+        values = step_advantages(entry, [len(row) for row in logprobs], _groups)
+    else:
+        values = inputs.get("advantages") or _advantages(name, entry)
     if values:
         columns["advantages"] = [
             v if isinstance(v, list) else [v] * len(row) for v, row in zip(values, logprobs, strict=True)
@@ -246,14 +266,18 @@ def _advantages(name: str, entry: Entry) -> list[float]:
     deviation = re.search(r"ddof=(\d)", str(params.get("std", "ddof=1")))
     ddof, eps = int(deviation.group(1)) if deviation else 1, params.get("adv_eps", 1e-4)
     rewards = inputs["rewards"]
-    groups = inputs.get("group_ids") or inputs.get("groups") or [0] * len(rewards)
     found = dict.fromkeys(range(len(rewards)), 0.0)
-    for group in dict.fromkeys(groups):
-        members = [i for i, g in enumerate(groups) if g == group]
+    for members in _groups(inputs, len(rewards)):
         of_group = [rewards[i] for i in members]
         made = advantages(kind, of_group, [reward > 0.5 for reward in of_group], ddof=ddof, eps=eps)
         found |= dict(zip(members, made, strict=True))
     return list(found.values())
+
+
+def _groups(inputs: dict[str, Any], count: int) -> list[list[int]]:
+    """Places of the answers of each group."""
+    groups = inputs.get("group_ids") or inputs.get("groups") or [0] * count
+    return [[i for i, g in enumerate(groups) if g == group] for group in dict.fromkeys(groups)]
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------
@@ -263,17 +287,29 @@ def differences(name: str, entry: Entry, layout: Layout | None = None) -> tuple[
     """Worst difference in loss and in gradient."""
     case = case_of(name, entry)
     assert case is not None
-    expected = _expected(name, entry)
-    batch, places = batch_of(case, name, entry, layout or Layout())
-    value = objective_of(case, entry.get("params", {})).loss(batch).value
+    expected, layout, params = _expected(name, entry), layout or Layout(), entry.get("params", {})
+    objective = objective_of(case, params)
+    if "policy_logits_chosen" in entry["inputs"] or objective.critic:
+        if objective.critic:
+            critic = objective_of(Case(objective.critic, case.fixed), params)
+            loss, compared = actor_critic(objective, critic, entry, layout, expected)
+        else:
+            loss, compared = from_logits(objective, entry, layout)
+        return abs(loss - expected["loss"]), _worst([abs(found - wanted) for found, wanted in compared])
+    batch, places = batch_of(case, name, entry, layout)
+    value = objective.loss(batch).value
     (slope,) = torch.autograd.grad(value, batch.logprobs)
-    apart = [0.0, *slope[batch.mask == 0].abs().tolist()]
+    apart = slope[batch.mask == 0].abs().tolist()
     for row, (key, place, length) in zip(slope, places, strict=True):
         wanted = expected["grad"][key][place]
         wanted = wanted if isinstance(wanted, list) else [wanted]
         assert len(wanted) == length, f"{name}: {len(wanted)} gradients for {length} tokens"
         apart += [abs(a - b) for a, b in zip(row[:length].tolist(), wanted, strict=True)]
-    return abs(value.item() - expected["loss"]), max(apart, key=lambda each: math.inf if math.isnan(each) else each)
+    return abs(value.item() - expected["loss"]), _worst(apart)
+
+
+def _worst(apart: list[float]) -> float:
+    return max([0.0, *apart], key=lambda each: math.inf if math.isnan(each) else each)
 
 
 def replay(path: Path, show: Callable[[str], None] = print) -> int:

@@ -1,7 +1,7 @@
 """What an objective is: a frozen dataclass whose file name is its registration.
 
-An objective says which rows it trains on (`rows`), which columns it needs (`needs`), how its reference policy
-moves (`reference`), and computes the loss of its paper from log-probabilities. It knows nothing about models,
+An objective says what it trains (`trains`) on which rows (`rows`), which columns it needs (`needs`), how its reference
+policy moves (`reference`), and computes the loss of its paper from log-probabilities. It knows nothing about models,
 files or processes, so a new algorithm is one new file in this folder and its test. Files that begin with an
 underscore hold pieces that several losses share; they register nothing.
 
@@ -10,6 +10,7 @@ Names that mean two things elsewhere, and what they mean here:
     rdpo    robust DPO (noisy labels, 2403.00409)          r_dpo   DPO with a price on length (2403.19159)
     dapo_clip   ByteDance's DAPO (2503.14476), TRL's `dapo`. Direct Advantage PO (2412.18279) is not built
     mdpo_on     mirror descent PO (2005.09814), on-policy. Multimodal mDPO is another paper
+    ppo_critic, rto_critic, reward_model    train no policy; the first two belong to `ppo` and `rto`
     APO is accelerated PO in our sources and *anchored* PO in TRL (`apo_zero`); SePPO was renamed SSPO. Neither is built
 """
 
@@ -65,7 +66,8 @@ class Objective:
     rows: ClassVar[RowKind]
     trains: ClassVar[Trained] = "policy"
     critic: ClassVar[str | None] = None
-    """The objective by which this one's critic is trained, on the same rows and with the same hyperparameters."""
+    """The objective by which this one's critic is trained: on the same rows, with those hyperparameters of the same
+    names that both have."""
     needs: ClassVar[tuple[Column, ...]] = ()
     reference: ClassVar[Reference] = "none"
     """Where the config does not say otherwise."""
@@ -95,8 +97,10 @@ class Objective:
         raise TypeError(f"{self.name} defines no loss")
 
     def final_columns(self, rollouts: Rollouts) -> dict[Column, list[NDArray[np.float32]]]:
-        """Columns that replace or join the recorded ones: advantages where the reference takes part in the reward,
-        returns of a critic. Computed once, of the whole table, before the first step."""
+        """Columns that replace or join the recorded ones, made once of the whole table before the first step.
+
+        Advantages where the reference or a critic takes part in them; returns of a critic.
+        """
         return {}
 
     def column(self, batch: Batch, column: Column) -> Tensor:
@@ -109,6 +113,16 @@ class Objective:
         if found is None:
             raise ValueError(f"{self.name} needs {COLUMNS[column]} in the batch")
         return found
+
+    def predictions(self, batch: Batch) -> Tensor:
+        """[N, T] what the critic or reward model that is trained says.
+
+        Raises:
+            ValueError: the batch does not carry it.
+        """
+        if batch.predicted is None:
+            raise ValueError(f"{self.name} needs the predictions of a {self.trains.replace('_', ' ')} in the batch")
+        return batch.predicted
 
     def expect(self, holds: bool, expected: str) -> None:
         """Refuse hyperparameters out of range, saying what was expected and what was found."""

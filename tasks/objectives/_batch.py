@@ -22,7 +22,7 @@ Trained = Literal["policy", "critic", "reward_model"]
 score after each token."""
 Reference = Literal["previous", "initial", "none"]
 """The frozen policy: the iteration's starting one, the campaign's (after its warm-up), or none."""
-Advantage = Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened"]
+Advantage = Literal["reward", "positive", "right", "centred", "standardised", "leave_one_out", "whitened", "process"]
 """What the stage `pair` makes of the rewards of a group; the formulas are in `tasks.pairing.advantages`."""
 COLUMNS: Mapping[Column, str] = {
     "ref_logprobs": "reference log-probabilities",

@@ -22,10 +22,10 @@ def kl_to_go(rollouts: Rollouts) -> list[NDArray[np.float64]]:
     return [np.cumsum((old.astype(np.float64) - ref)[::-1])[::-1] for old, ref in pairs]
 
 
-def whitened(advantages: list[NDArray[np.float64]]) -> list[NDArray[np.float32]]:
-    """Mean 0 and standard deviation 1 over all tokens."""
+def whitened(advantages: list[NDArray[np.float64]], *, ddof: int = 0) -> list[NDArray[np.float32]]:
+    """Mean 0 and standard deviation 1 over all tokens; the squares are divided by their number less `ddof`."""
     tokens = np.concatenate(advantages)
-    mean, deviation = tokens.mean(), tokens.std()
+    mean, deviation = tokens.mean(), tokens.std(ddof=min(ddof, len(tokens) - 1))
     return [((each - mean) / (deviation + EPS)).astype(np.float32) for each in advantages]
 
 

@@ -24,6 +24,16 @@ def log_ratios(objective: Objective, batch: Batch, *, averaged: bool = False) ->
     return ratio_N / lengths(batch) if averaged else ratio_N
 
 
+def divergences(objective: Objective, batch: Batch) -> Tensor:
+    """[N] KL(pi_ref || pi) summed over the tokens of each answer, with gradient."""
+    return (objective.column(batch, "ref_kl") * batch.mask).sum(-1)
+
+
+def divergence_metrics(divergence_N: Tensor) -> dict[str, Tensor]:
+    """Of both sides: TDPO is to keep them near each other."""
+    return {"kl/chosen": divergence_N[0::2].detach(), "kl/rejected": divergence_N[1::2].detach()}
+
+
 def preference_metrics(batch: Batch, reward_N: Tensor) -> dict[str, Tensor]:
     """Implied rewards, and the log-probabilities whose fall for chosen answers is DPO's known weakness."""
     chosen_P, rejected_P = reward_N[0::2], reward_N[1::2]

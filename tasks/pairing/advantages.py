@@ -8,6 +8,7 @@
     standardised    (R_i - mean R) / (std R + eps)             GRPO, DAPO, GSPO; std with `ddof`
     leave_one_out   R_i - mean of the others                   RLOO
     whitened        (R_i - mean) / (std + eps), over all tokens of the table     REINFORCE++; needs a second pass
+    process         differs from token to token: `tasks.pairing.process`        GRPO with process supervision
 
 Deviation and eps differ between libraries (TRL: ddof 1, eps 1e-4; verl: ddof 1, eps 1e-6; oat: eps 1e-8; the paper says
 neither), and with few answers to a prompt that is no detail: one right of three is 1.1545, 1.1547 or 1.4142 (ddof 0).
@@ -23,12 +24,20 @@ from tasks.objectives import Advantage
 WHITENING_EPS = 1e-8
 NEED_CONTRAST: tuple[Advantage, ...] = ("centred", "standardised", "leave_one_out")
 """Compare the answers to a prompt with each other: one answer alone says nothing."""
+NEED_GROUP: tuple[Advantage, ...] = (*NEED_CONTRAST, "process")
+"""Need at least two answers to a prompt."""
 
 
 def advantages(
     kind: Advantage, rewards: Sequence[float], right: Sequence[bool], *, ddof: int = 1, eps: float = 1e-4
 ) -> list[float]:
-    """One value per answer of a group; "whitened" is left as the reward until the whole table is known."""
+    """One value per answer of a group; "whitened" is left as the reward until the whole table is known.
+
+    Raises:
+        ValueError: "process", whose advantages are not one per answer.
+    """
+    if kind == "process":
+        raise ValueError("pair.advantage=process goes by the steps of an answer, not by its reward alone")
     if kind in ("reward", "whitened"):
         return list(rewards)
     if kind == "positive":

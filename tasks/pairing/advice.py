@@ -4,7 +4,7 @@ from collections import Counter
 
 from tasks.objectives import RowKind
 from tasks.pairing.answers import OUT_OF_BAND
-from tasks.pairing.groups import UNIFORM
+from tasks.pairing.groups import OTHER_TEXT, UNIFORM
 
 
 class NoRows(ValueError):
@@ -22,6 +22,10 @@ def no_rows(rows: RowKind, counts: "Counter[str]", dropped: str, rollouts: str) 
 def _change(counts: "Counter[str]") -> str:
     if counts[OUT_OF_BAND] > counts["prompts"] / 2:
         return "widen pair.min_pass_rate and pair.max_pass_rate, or use other prompts"
+    if counts[OTHER_TEXT] > counts["prompts"] / 2:
+        return (
+            "the tokenizer is not the one that the answers were sampled with; give `pair` the model that sampled them"
+        )
     if counts[UNIFORM] > counts["prompts"] / 2:
         return "raise sample.samples_per_prompt, use prompts of middling difficulty, or set pair.uniform_groups=keep"
     if counts["pairs: margin below min_margin"] > counts["prompts"] / 2:

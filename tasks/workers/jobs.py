@@ -5,11 +5,10 @@ travel as the JSON form of `artifacts.Ref`.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.objectives import Trained
 from tasks.settings import Machine, Sampling, Template, Training
 
 
@@ -84,13 +83,13 @@ class ScoreJob(Job):
 
     model: str
     """Folder of the frozen model."""
-    scores: Trained
+    scores: Literal["policy", "critic", "reward_model"]
     """What kind of model it is."""
     rows: dict[str, Any]
     """Ref of a Rollout, Pair, Accepted or Group table."""
     dtype: str
-    producer: dict[str, Any]
-    parents: tuple[str, ...]
+    digest: str
+    """Of the model."""
     machine: Machine
     progress: Path
     failure: Path

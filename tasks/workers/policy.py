@@ -1,64 +1,137 @@
-"""Log-probabilities of given tokens under a causal language model.
+"""Models of a training or scoring child, and what they say of every completion token of a packed stream.
 
-Shapes: N sequences, L tokens, T scored positions (the last T labels), V vocabulary.
+    policy         log-probability of the token, in nats
+    critic         value before the token        reward_model   score after the token
+
+Shapes: N sequences, M completion tokens, C of one answer, E hidden.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification
 
-from tasks.workers.batches import MicroBatch, collate
+from tasks.objectives import Trained
+from tasks.workers import attention
+from tasks.workers.collate import stretches
+from tasks.workers.failure import BadInput
+from tasks.workers.head import token_head
+from tasks.workers.packing import Packed, pack
 from tasks.workers.sequences import Sequences
 
-# Elements of a float32 copy of the logits that may live at once (512 MiB).
-LOGIT_BUDGET = 2**27
 
+def load(folder: str, trains: Trained, dtype: torch.dtype) -> Any:
+    """A model of this kind from a Hugging Face folder, its attention packed, its dropout off.
 
-def token_logprobs(model: Any, input_ids: Tensor, attention_mask: Tensor, width: int) -> Tensor:
-    """[N, T] log p(label) in nats and float32, for the last T = `width` labels of each sequence.
+    A critic made of a policy gets a head of zeros: it says 0 everywhere, whatever the seed.
 
-    The head runs on those positions only. The float32 softmax is done a few rows at a time and recomputed in
-    the backward pass, so its memory does not grow with the batch.
+    Raises:
+        BadInput: the folder's architecture cannot be trained this way.
     """
-    logits_NTV = model(
-        input_ids=input_ids, attention_mask=attention_mask, use_cache=False, logits_to_keep=width + 1
-    ).logits[:, :-1]
-    labels_NT = input_ids[:, -width:]
-    rows = max(1, LOGIT_BUDGET // (logits_NTV.shape[1] * logits_NTV.shape[2]))
-    if rows >= len(labels_NT):
-        return _gather(logits_NTV, labels_NT)
-    parts = [
-        checkpoint(_gather, logits_NTV[i : i + rows], labels_NT[i : i + rows], use_reentrant=False)
-        for i in range(0, len(labels_NT), rows)
-    ]
-    return torch.cat(parts)  # type: ignore[arg-type]
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    kinds = set(getattr(config.get_text_config(), "layer_types", None) or ["full_attention"])
+    if unknown := kinds - {"full_attention", "sliding_attention"}:
+        raise BadInput(f"{folder} has layers of kind {', '.join(sorted(unknown))}, which cannot be packed")
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "attn_implementation": attention.NAME}
+    config.attention_dropout = 0.0
+    if trains == "policy":
+        model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
+        token_head(model)
+        return model
+    config.num_labels, config.classifier_dropout = 1, 0.0
+    model, found = AutoModelForTokenClassification.from_pretrained(
+        folder, config=config, output_loading_info=True, **options
+    )
+    missing = set(found["missing_keys"])
+    if others := sorted(name for name in missing if not name.startswith("score.")):
+        raise BadInput(f"{folder} lacks {', '.join(others[:3])} of a {type(model).__name__}")
+    if missing:
+        _zero(model.score)
+    return model
 
 
-def _gather(logits_NTV: Tensor, labels_NT: Tensor) -> Tensor:
-    return logits_NTV.float().log_softmax(-1).gather(-1, labels_NT[..., None]).squeeze(-1)
+def load_frozen(folder: str, scores: Trained, dtype: str, device: torch.device) -> Any:
+    """A model that is only asked; its parameters take no gradient."""
+    return load(folder, scores, getattr(torch, dtype)).requires_grad_(False).eval().to(device)
+
+
+def per_token(model: Any, trains: Trained, packed: Packed, reference: Any = None) -> tuple[Tensor, Tensor | None]:
+    """[M] what the model says of each completion token, in float32, and [M] KL(reference || model) if there is one.
+
+    `model` may be wrapped (by DeepSpeed, by LoRA). Both carry gradients to `model` alone.
+
+    Raises:
+        BadInput: the architecture does not compute what it seems to: it mixes the answers, or changes the logits.
+    """
+    inputs = packed.inputs()
+    if trains != "policy":
+        values_S = model(**inputs).logits[0, :, 0].float()
+        _check_layers(model, inputs["layout"])
+        return values_S[packed.before if trains == "critic" else packed.at], None
+    head = token_head(transformers_model(model))
+    head.labels = packed.labels
+    head.reference = (None, None) if reference is None else _reference_states(reference, packed)
+    logits = model(**inputs, logits_to_keep=packed.before).logits
+    _check_layers(model, inputs["layout"])
+    if logits.shape != head.answer.shape or logits.data_ptr() != head.answer.data_ptr():
+        raise BadInput(
+            f"{type(transformers_model(model)).__name__} changes the logits after its head, which training cannot do"
+        )
+    return logits[0, :, 0], logits[0, :, 1] if reference is not None else None
 
 
 @torch.inference_mode()
 def score(
-    model: Any, sequences: Sequences, rows: list[int], micro_batch: int, pad_id: int
+    model: Any, scores: Trained, sequences: Sequences, rows: list[int], micro_tokens: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (sequence index, [T] log-probs of its completion) for the given rows, longest first.
+    """Yield (sequence index, [C] float32) for the given rows, the largest streams first.
 
-    Longest first, so that a batch that does not fit fails at once.
+    Largest first, so that one that does not fit into memory fails at once.
     """
     device = next(model.parameters()).device
-    ordered = sorted(rows, key=lambda row: (-sequences.longest(row), row))
-    for start in range(0, len(ordered), micro_batch):
-        micro = MicroBatch(tuple(ordered[start : start + micro_batch]), 1.0, 1, 1)
-        batch: dict[str, Any] = collate(sequences, micro, None, pad_id)
-        mask_NT = batch["mask"].bool()
-        logprobs_NT = token_logprobs(
-            model, batch["input_ids"].to(device), batch["attention_mask"].to(device), mask_NT.shape[1]
-        ).cpu()
-        indices = [i for row in micro.rows for i in sequences.of_row(row)]
-        for n, i in enumerate(indices):
-            yield i, logprobs_NT[n][mask_NT[n]].numpy()
+    for members in stretches(sequences, rows, micro_tokens):
+        indices = [i for row in members for i in sequences.of_row(row)]
+        packed = pack([sequences.prompts[i] for i in indices], [sequences.completions[i] for i in indices])
+        found_M, _ = per_token(model, scores, packed.to(device))
+        lengths = [len(sequences.completions[i]) for i in indices]
+        for i, values in zip(indices, found_M.float().cpu().split(lengths), strict=True):
+            yield i, values.numpy().copy()
+
+
+def _reference_states(reference: Any, packed: Packed) -> tuple[Tensor, Tensor]:
+    """([M, E], [V, E]): the frozen policy's hidden states where completion tokens are predicted, and its head."""
+    with torch.no_grad():
+        states = reference.get_decoder()(**packed.inputs()).last_hidden_state
+    return states[0, packed.before], reference.get_output_embeddings().weight
+
+
+def _check_layers(model: Any, layout: attention.Layout) -> None:
+    """A layer that has not asked for the layout has let the answers see each other."""
+    layers = transformers_model(model).config.get_text_config().num_hidden_layers
+    if layout.asked != layers:
+        name = type(transformers_model(model)).__name__
+        raise BadInput(f"{layout.asked} of the {layers} layers of {name} know of packing: it cannot be trained")
+
+
+def transformers_model(model: Any) -> Any:
+    """The transformers model inside DeepSpeed's and LoRA's wrappers."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _zero(linear: nn.Linear) -> None:
+    """Also where ZeRO-3 has dealt the weights out while they were loaded."""
+    parameters = list(linear.parameters())
+    if any(hasattr(parameter, "ds_id") for parameter in parameters):
+        import deepspeed
+
+        gathered: Any = deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
+    else:
+        gathered = nullcontext()
+    with gathered:
+        for parameter in parameters:
+            nn.init.zeros_(parameter)

@@ -1,31 +1,75 @@
-"""What is settled about the rows of a training run before its first step: which fit, their advantages, their order."""
+"""What is settled about the rows of a training run before its first step: which fit, their columns, their order."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tasks.objectives import Objective, Rollouts
+from tasks.objectives import COLUMNS, Objective, Rollouts
 from tasks.workers.batches import Rows
 from tasks.workers.failure import BadInput
 from tasks.workers.sequences import Sequences
 
+AGAIN = "the scores are of other rows: refresh the stage `score`"
 
-def with_final_advantages(
-    objective: Objective, sequences: Sequences, reference: list[np.ndarray] | None, old: list[np.ndarray] | None
-) -> Sequences:
-    """Advantages in which the reference takes part: they can be known only now, and of all rows at once."""
-    if "rewards" not in objective.columns or reference is None or sequences.advantages is None:
+
+def with_scores(sequences: Sequences, scored: Mapping[str, Sequence[np.ndarray]]) -> Sequences:
+    """Join what frozen models have said of each token.
+
+    Raises:
+        BadInput: the scores are not of these sequences.
+    """
+    for name, values in scored.items():
+        if len(values) != len(sequences.prompts):
+            raise BadInput(f"{name} scores {len(values)} answers, the rows hold {len(sequences.prompts)}", AGAIN)
+        for i, (found, tokens) in enumerate(zip(values, sequences.completions, strict=True)):
+            if len(found) != len(tokens):
+                row = sequences.name(i // sequences.per_row)
+                raise BadInput(f"{name} has {len(found)} numbers for the {len(tokens)} tokens of {row}", AGAIN)
+    return replace(sequences, columns={**sequences.columns, **{name: list(values) for name, values in scored.items()}})
+
+
+def with_recorded_reference(objective: Objective, sequences: Sequences, reference_logprobs: str) -> Sequences:
+    """The sampler's log-probabilities as those of the reference, where the config says that it is the same policy.
+
+    Raises:
+        BadInput: the rows were not sampled.
+    """
+    needed = "ref_logprobs" in objective.columns and "ref_logprobs" not in sequences.columns
+    if not needed or reference_logprobs != "recorded":
         return sequences
-    assert sequences.rewards is not None
-    assert sequences.groups is not None
-    rollouts = Rollouts(
-        rewards=sequences.rewards,
-        advantages=sequences.advantages,
-        old_logprobs=sequences.sampler_logprobs if old is None else old,
-        ref_logprobs=reference,
-        groups=sequences.groups,
-    )
-    return replace(sequences, advantages=objective.final_advantages(rollouts))
+    if any(len(a) != len(b) for a, b in zip(sequences.sampler_logprobs, sequences.completions, strict=True)):
+        raise BadInput(
+            "nobody sampled the rows, so no log-probability is recorded", "train.reference_logprobs=recompute"
+        )
+    return replace(sequences, columns={**sequences.columns, "ref_logprobs": sequences.sampler_logprobs})
+
+
+def with_final_columns(objective: Objective, sequences: Sequences) -> Sequences:
+    """Columns that are made of all rows at once, such as advantages in which the reference takes part.
+
+    Raises:
+        BadInput: a column that the objective needs is still missing.
+    """
+    columns = sequences.columns
+    if objective.rows == "groups" and type(objective).final_columns is not Objective.final_columns:
+        assert sequences.rewards is not None
+        assert sequences.groups is not None
+        rollouts = Rollouts(
+            rewards=sequences.rewards,
+            advantages=columns["advantages"],
+            old_logprobs=columns.get("old_logprobs", sequences.sampler_logprobs),
+            ref_logprobs=columns.get("ref_logprobs"),
+            values=columns.get("values"),
+            dpo_logprobs=columns.get("dpo_logprobs"),
+            dpo_ref_logprobs=columns.get("dpo_ref_logprobs"),
+            groups=sequences.groups,
+        )
+        columns = {**columns, **objective.final_columns(rollouts)}
+    there = {*columns, "old_logprobs", "rewards", "ref_kl"}
+    if missing := [COLUMNS[name] for name in objective.columns if name not in there]:
+        raise BadInput(f"{objective.name} needs {', '.join(missing)}, and the job brings none")
+    return replace(sequences, columns=columns)
 
 
 def rows_of(sequences: Sequences, objective: Objective, order: str) -> Rows:
@@ -46,6 +90,8 @@ def rows_of(sequences: Sequences, objective: Objective, order: str) -> Rows:
     return Rows(
         lengths=[sequences.completion_tokens(row) for row in range(count)],
         chosen=[sequences.chosen_tokens(row) for row in range(count)],
+        prompts=[sequences.prompt_tokens(row) for row in range(count)],
+        numbers=sequences.prompt_numbers,
         items=items,
         whole_items=objective.whole_groups,
         ranks=ranks,

@@ -3,7 +3,7 @@
 Shapes: P prompt tokens, C completion tokens of one sequence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,14 +25,18 @@ class Sequences:
     """2 for pairs (chosen, rejected), 1 otherwise."""
     right: np.ndarray | None = None
     """[sequences] whether the answer is right (chosen); None: all are."""
+    names: list[str] | None = None
+    """[rows] for messages: the prompt's id and which of its samples."""
+    prompt_keys: np.ndarray | None = None
+    """[rows] equal where the prompts are; None: each row has its own."""
     pass_rates: np.ndarray | None = None
     """[rows] of the row's prompt; NaN where nobody sampled."""
     groups: np.ndarray | None = None
     """[rows] the group a row belongs to; None: each row stands for itself."""
     rewards: np.ndarray | None = None
     """[rows] of groups."""
-    advantages: list[np.ndarray] | None = None
-    """[C] each, of groups."""
+    columns: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Per-token columns by name, [C] for each sequence: advantages of groups, and what frozen models have scored."""
 
     @classmethod
     def of(cls, table: pa.Table) -> "Sequences":
@@ -40,9 +44,9 @@ class Sequences:
         pairs = "chosen_ids" in table.column_names
         names = [("chosen_ids", "chosen_logprobs"), ("rejected_ids", "rejected_logprobs")]
         columns = names if pairs else [("completion_ids", "logprobs")]
-        prompts = _arrays(table, "prompt_ids")
+        prompts = arrays(table, "prompt_ids")
         completions, logprobs = (
-            [array for row in zip(*(_arrays(table, pair[i]) for pair in columns), strict=True) for array in row]
+            [array for row in zip(*(arrays(table, pair[i]) for pair in columns), strict=True) for array in row]
             for i in range(2)
         )
         repeated = [p for p in prompts for _ in columns]
@@ -60,9 +64,10 @@ class Sequences:
             return part if part is None else [part[i] for i in places] if isinstance(part, list) else part[places]
 
         of_sequence = ("prompts", "completions", "sampler_logprobs", "right")
-        of_row = ("pass_rates", "groups", "rewards", "advantages")
+        of_row = ("names", "prompt_keys", "pass_rates", "groups", "rewards")
         return replace(
             self,
+            columns={name: picked(values, chosen) for name, values in self.columns.items()},
             **{name: picked(getattr(self, name), chosen) for name in of_sequence},
             **{name: picked(getattr(self, name), rows) for name in of_row},
         )
@@ -80,6 +85,19 @@ class Sequences:
             found.setdefault(group, []).append(row)
         return list(found.values())
 
+    @property
+    def prompt_numbers(self) -> list[int]:
+        """Of each row, a number that rows of the same prompt share."""
+        return list(range(len(self))) if self.prompt_keys is None else self.prompt_keys.tolist()
+
+    def name(self, row: int) -> str:
+        """The row as its reader knows it."""
+        return f"row {row}" if self.names is None else self.names[row]
+
+    def prompt_tokens(self, row: int) -> int:
+        """Prompt tokens of one row, whose answers share them."""
+        return len(self.prompts[row * self.per_row])
+
     def completion_tokens(self, row: int) -> int:
         """Completion tokens of one row."""
         return sum(len(self.completions[i]) for i in self.of_row(row))
@@ -95,21 +113,28 @@ class Sequences:
 
 def _beside(table: pa.Table, pairs: bool) -> dict[str, Any]:
     """The columns beside the tokens that this kind of table has."""
-    found: dict[str, Any] = {}
+    ids = table.column("prompt_id").to_pylist()
+    samples = ("chosen_index", "rejected_index") if pairs else ("sample_index",)
+    indices = zip(*(table.column(name).to_pylist() for name in samples), strict=True)
+    _, prompt_keys = np.unique(np.array(ids), return_inverse=True)
+    found: dict[str, Any] = {
+        "names": [f"{prompt}[{', '.join(map(str, each))}]" for prompt, each in zip(ids, indices, strict=True)],
+        "prompt_keys": prompt_keys,
+    }
     if pairs:
         found["right"] = np.tile([True, False], len(table))
     if "pass_rate" in table.column_names:
         found["pass_rates"] = np.array(table.column("pass_rate").to_pylist(), dtype=np.float64)
     if "advantages" in table.column_names:
-        _, groups = np.unique(np.array(table.column("prompt_id").to_pylist()), return_inverse=True)
-        found["groups"] = groups
+        found["groups"] = prompt_keys
         found["right"] = np.array(table.column("correct").to_pylist(), dtype=bool)
         found["rewards"] = np.array(table.column("reward").to_pylist(), dtype=np.float64)
-        found["advantages"] = _arrays(table, "advantages")
+        found["columns"] = {"advantages": arrays(table, "advantages")}
     return found
 
 
-def _arrays(table: pa.Table, column: str) -> list[np.ndarray]:
+def arrays(table: pa.Table, column: str) -> list[np.ndarray]:
+    """A column of lists as one array per row, without a Python object per number."""
     chunks = [chunk for chunk in table.column(column).chunks if len(chunk)]
     arrays: list[np.ndarray] = []
     for chunk in chunks:

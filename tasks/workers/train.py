@@ -3,33 +3,34 @@
     python -m tasks.workers.train JOB.json          (one process)
     torchrun | deepspeed ... tasks/workers/train.py (several)
 
-Peak memory is one model: the reference policy's log-probabilities are computed first, by plain replicas, and
-that model is gone before the policy is loaded.
+Memory is that of one model in training: what frozen models say of the rows is in the job, scored before. Only an
+objective that needs the reference's whole distribution (`ref_kl`) has it loaded here, whole, in every process.
 """
 
 import argparse
-import gc
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from transformers import AutoModelForCausalLM, set_seed
+from transformers import set_seed
 
 from artifacts import Ref, Store
 from tasks import objectives
+from tasks.objectives import Objective
 from tasks.workers import progress
 from tasks.workers.arguments import arguments
 from tasks.workers.batches import plan
-from tasks.workers.failure import BadInput, reported
+from tasks.workers.failure import reported
 from tasks.workers.jobs import TrainJob
-from tasks.workers.policy import score
-from tasks.workers.prepare import rows_of, short_enough, with_final_advantages
-from tasks.workers.sequences import Sequences
+from tasks.workers.lora import adapted
+from tasks.workers.policy import load, load_frozen
+from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
+from tasks.workers.saving import save
+from tasks.workers.sequences import Sequences, arrays
 from tasks.workers.template import load_tokenizer
 from tasks.workers.trainer import MicroBatches, ObjectiveTrainer, StepReport, committed_checkpoints
 
@@ -52,24 +53,17 @@ def start_distributed() -> tuple[int, int, torch.device]:
     return dist.get_rank(), dist.get_world_size(), device
 
 
-def logprobs_under(
-    folder: str, job: TrainJob, sequences: Sequences, pad_id: int, device: torch.device
-) -> list[np.ndarray]:
-    """One [T] array per sequence, under a frozen policy; each process scores its share of the rows."""
-    rank, world = dist.get_rank(), dist.get_world_size()
-    dtype = getattr(torch, job.training.dtype)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
-    model = model.eval().to(device)
-    mine = list(range(rank, len(sequences), world))
-    scored = dict(score(model, sequences, mine, job.machine.micro_batch, pad_id))
-    del model
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    gathered: list[dict[int, np.ndarray]] = [{} for _ in range(world)]
-    dist.all_gather_object(gathered, scored)
-    everything = {index: values for part in gathered for index, values in part.items()}
-    return [everything[index] for index in range(len(everything))]
+def rows_of_job(job: TrainJob, objective: Objective) -> tuple[Sequences, int]:
+    """The rows with all columns the objective needs, and how many were too long."""
+    store = Store(job.store)
+    rows: Ref[Any] = Ref.from_json(job.rows)
+    scored = {
+        name: arrays(store.table(Ref.from_json(ref), columns=["values"]), "values") for name, ref in job.scored.items()
+    }
+    sequences = with_scores(Sequences.of(store.table(rows)), scored)
+    sequences, dropped = short_enough(sequences, job.training.max_length)
+    sequences = with_recorded_reference(objective, sequences, job.training.reference_logprobs)
+    return with_final_columns(objective, sequences), dropped
 
 
 def train(job: TrainJob) -> None:
@@ -77,30 +71,26 @@ def train(job: TrainJob) -> None:
     rank, processes, device = start_distributed()
     objective = objectives.load(**job.objective)
     tokenizer = load_tokenizer(job.model)
-    pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)  # type: ignore[arg-type]
-    rows: Ref[Any] = Ref.from_json(job.rows)
-    sequences, dropped = short_enough(Sequences.of(Store(job.store).table(rows)), job.training.max_length)
-    reference = logprobs_under(job.reference, job, sequences, pad_id, device) if job.reference else None
-    recompute = job.training.old_logprobs == "recomputed" and "old_logprobs" in objective.columns
-    old = logprobs_under(job.model, job, sequences, pad_id, device) if recompute else None
-    sequences = with_final_advantages(objective, sequences, reference, old)
+    sequences, dropped = rows_of_job(job, objective)
     steps = plan(
         rows_of(sequences, objective, job.training.order),
         batch_size=job.training.batch_size,
-        micro_batch=job.machine.micro_batch,
+        micro_tokens=job.machine.micro_tokens,
         processes=processes,
         epochs=job.training.epochs,
         seed=job.seed,
     )
+    # Before the arguments: what is loaded after them under ZeRO-3 is sharded, and nobody would gather the reference.
+    reference = load_frozen(job.reference, "policy", job.training.dtype, device) if job.reference else None
     set_seed(job.seed)
     args = arguments(job, steps, processes)  # before the model: ZeRO-3 shards it while it is loaded
-    dtype = getattr(torch, job.training.dtype)
-    model = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, trust_remote_code=False)
+    model = load(job.model, objective.trains, getattr(torch, job.training.dtype))
     trainer = ObjectiveTrainer(
         objective=objective,
-        model=model,
+        reference=reference,
+        model=adapted(model, job.training.lora, objective.trains) if job.training.lora else model,
         args=args,
-        train_dataset=MicroBatches(steps, sequences, reference, pad_id, old),
+        train_dataset=MicroBatches(steps, sequences),
         processing_class=tokenizer,
     )
     follower = StepReport(trainer, job.progress, job.training.max_kl)
@@ -112,9 +102,10 @@ def train(job: TrainJob) -> None:
     planned = trainer.state.global_step if follower.stopped else steps.num_steps
     facts = _engine_facts(trainer.model_wrapped, processes, planned, trainer.state.global_step)
     facts |= {"rows": len(sequences), "dropped": {"longer than max_length": dropped}, "stopped": follower.stopped}
-    trainer.save_model(str(job.output))
+    save(trainer.model, job.output, write=rank == 0)
     if rank == 0:
-        _finish(job, facts)
+        tokenizer.save_pretrained(job.output)
+        job.result.write_text(json.dumps(facts), encoding="utf-8")
     dist.barrier()
 
 
@@ -137,15 +128,6 @@ def _engine_facts(engine: Any, processes: int, planned: int, done: int) -> dict[
     if done != planned:
         raise RuntimeError(f"the trainer stopped after {done} of {planned} steps")
     return {"steps": done, "processes": processes, "zero_stage": engine.zero_optimization_stage()}
-
-
-def _finish(job: TrainJob, facts: dict[str, Any]) -> None:
-    if not list(job.output.glob("*.safetensors")):
-        raise BadInput(
-            f"{job.output} holds no weights: ZeRO-3 did not gather them",
-            'set "stage3_gather_16bit_weights_on_model_save": true in the DeepSpeed config',
-        )
-    job.result.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def main() -> None:

@@ -1,14 +1,16 @@
-"""One trainer for all objectives: a `transformers.Trainer` that computes log-probabilities and nothing else.
+"""One trainer for all objectives: a `transformers.Trainer` that computes what a model says of each token and no more.
 
-The objective turns log-probabilities into a loss; this class feeds it planned micro-batches, multiplies by
+The objective turns that into a loss; this class feeds it planned micro-batches, multiplies by
 the number of processes (DeepSpeed averages gradients over them, the loss is already normalised over all) and
 reports one line per optimizer step, averaged exactly over processes and micro-batches.
 """
 
+import dataclasses
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -16,13 +18,19 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback
 
 from tasks.objectives import Batch, Objective
-from tasks.workers.batches import Plan, collate
+from tasks.workers.batches import Plan
+from tasks.workers.collate import collate
 from tasks.workers.failure import NotFinite
-from tasks.workers.policy import token_logprobs
+from tasks.workers.packing import padded
+from tasks.workers.policy import per_token
 from tasks.workers.progress import report
 from tasks.workers.sequences import Sequences
 
 COMMITTED = "odr-committed.json"
+NAMED = 8
+"""Rows that an error names."""
+READ = {field.name for field in dataclasses.fields(Batch)} - {"ref_kl"}
+"""Columns that a loss may read. The others served their purpose before the first step; `ref_kl` is made here."""
 KINDS = {"pairs": ("chosen", "rejected"), "accepted": ("accepted",), "groups": ("right", "wrong")}
 """Kinds of answers by kind of row: right (or chosen) ones, then the others."""
 
@@ -30,35 +38,29 @@ KINDS = {"pairs": ("chosen", "rejected"), "accepted": ("accepted",), "groups": (
 class MicroBatches(Dataset[dict[str, Any]]):
     """Item i is the i-th micro-batch of the plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        sequences: Sequences,
-        reference: list[Any] | None,
-        pad_id: int,
-        old: list[Any] | None = None,
-    ) -> None:
-        self._plan, self._sequences, self._reference, self._pad_id = plan, sequences, reference, pad_id
-        self._old = old
+    def __init__(self, plan: Plan, sequences: Sequences) -> None:
+        self._plan, self.sequences = plan, sequences
 
     def __len__(self) -> int:
         return len(self._plan.micro_batches)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return collate(self._sequences, self._plan.micro_batches[index], self._reference, self._pad_id, self._old)
+        return collate(self.sequences, self._plan.micro_batches[index])
 
 
 class ObjectiveTrainer(Trainer):
-    """Minimise an objective over planned micro-batches."""
+    """Minimise an objective over planned micro-batches; `reference` is the frozen policy of a `ref_kl`, else None."""
 
-    def __init__(self, *, objective: Objective, **kwargs: Any) -> None:
+    def __init__(self, *, objective: Objective, reference: Any = None, **kwargs: Any) -> None:
         super().__init__(data_collator=lambda items: items[0], **kwargs)
-        self.objective = objective
+        self.objective, self.reference = objective, reference
         self.loss_is_scaled_for_ga = True
         self.sums: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
         """Metric -> (sum, count) of the current optimizer step on this process."""
         self.largest: dict[str, float] = {}
         """Metrics of which the largest counts, of the current optimizer step on this process."""
+        self.rows: list[int] = []
+        """Rows of the current optimizer step on this process."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)  # type: ignore[arg-type]
@@ -66,15 +68,13 @@ class ObjectiveTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return this micro-batch's share of the step's loss, times the number of processes."""
         mask_NT, weights_N = inputs["mask"], inputs["weights"]
-        logprobs_NT = token_logprobs(model, inputs["input_ids"], inputs["attention_mask"], mask_NT.shape[1])
-        logprobs_NT = logprobs_NT * mask_NT
-        batch = self._batch(logprobs_NT, inputs)
-        loss = self.objective.loss(batch)
+        self.rows += inputs["rows"]
+        trains = self.objective.trains
+        found_M, kl_M = per_token(model, trains, inputs["packed"].to(mask_NT.device), self.reference)
+        found_NT = padded(found_M, mask_NT)
+        loss = self.objective.loss(self._batch(found_NT, inputs, kl_M))
         if not torch.isfinite(loss.value):
-            raise NotFinite(
-                f"the loss is {loss.value.item()} in step {self.state.global_step + 1}, rows {list(inputs['rows'])}",
-                "lower train.learning_rate or use train.dtype=float32",
-            )
+            raise self.not_finite(f"the loss is {loss.value.item()}", inputs["rows"])
         self._add("loss", loss.value.detach().item(), 0.0)
         weight = float(weights_N[0])
         for name, values in loss.metrics.items():
@@ -82,25 +82,48 @@ class ObjectiveTrainer(Trainer):
                 self._keep_largest(name, values, weight)
             else:
                 self._add(name, weight * values.sum().item(), weight * values.numel())
-        self._measure_coefficients(loss.value, logprobs_NT, inputs)
-        self._measure_gap(logprobs_NT.detach(), inputs["sampler_logprobs"], mask_NT * weights_N[:, None])
+        self._measure_coefficients(loss.value, found_NT, inputs)
+        if trains == "policy":
+            self._measure_gap(found_NT.detach(), inputs["sampler_logprobs"], mask_NT * weights_N[:, None])
         return loss.value * self.args.world_size
 
-    def _batch(self, logprobs_NT: torch.Tensor, inputs: dict[str, Any]) -> Batch:
-        """What the objective sees: the columns it asked for, and no others."""
-        columns: Any = {name: inputs[name] for name in self.objective.columns}
-        counts = {name: inputs[name] for name in ("num_items", "num_sequences", "num_tokens", "num_chosen_tokens")}
-        groups = inputs["groups"] if self.objective.rows == "groups" else None
-        return Batch(
-            logprobs=logprobs_NT, mask=inputs["mask"], weights=inputs["weights"], groups=groups, **counts, **columns
+    def save_model(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: DeepSpeed's own files are all it takes to go on from a checkpoint; `saving` writes the result."""
+
+    def not_finite(self, what: str, rows: Sequence[int]) -> NotFinite:
+        """The error of this step, naming the rows in the user's words."""
+        sequences = cast("MicroBatches", self.train_dataset).sequences
+        names = [sequences.name(row) for row in sorted(set(rows))]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return NotFinite(
+            f"{what} in step {self.state.global_step + 1}, rows {', '.join(names[:NAMED])}{more}",
+            "lower train.learning_rate or use train.dtype=float32",
         )
 
-    def _measure_coefficients(self, value: torch.Tensor, logprobs_NT: torch.Tensor, inputs: dict[str, Any]) -> None:
-        """dLoss/dlogprob per token, by kind of answer: what the objective really asks of them.
+    def _batch(self, found_NT: torch.Tensor, inputs: dict[str, Any], kl_M: torch.Tensor | None = None) -> Batch:
+        """What the objective sees: the columns it asked for, and no others."""
+        columns: Any = {name: inputs[name] for name in self.objective.columns if name in READ}
+        if kl_M is not None:
+            columns["ref_kl"] = padded(kl_M, inputs["mask"])
+        counts = {name: inputs[name] for name in ("num_items", "num_sequences", "num_tokens", "num_chosen_tokens")}
+        groups = inputs["groups"] if self.objective.rows == "groups" else None
+        policy = self.objective.trains == "policy"
+        return Batch(
+            logprobs=found_NT if policy else torch.zeros_like(found_NT),
+            predicted=None if policy else found_NT,
+            mask=inputs["mask"],
+            weights=inputs["weights"],
+            groups=groups,
+            **counts,
+            **columns,
+        )
+
+    def _measure_coefficients(self, value: torch.Tensor, found_NT: torch.Tensor, inputs: dict[str, Any]) -> None:
+        """dLoss/dlogprob (of a critic, dLoss/dvalue) per token, by kind of answer: what is really asked of them.
 
         It goes back to the log-probabilities and no further, so it costs nothing beside the model's backward pass.
         """
-        (slope_NT,) = torch.autograd.grad(value, logprobs_NT, retain_graph=True)
+        (slope_NT,) = torch.autograd.grad(value, found_NT, retain_graph=True)
         counted_NT = inputs["mask"] * inputs["weights"][:, None]
         for name, kind_N in zip(KINDS[self.objective.rows], (inputs["right"], ~inputs["right"]), strict=False):
             of_kind_NT = counted_NT * kind_N[:, None]
@@ -145,13 +168,27 @@ class StepReport(TrainerCallback):
         self.stopped: str | None = None
         """Why training ended before its last step."""
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Have the engine keep the norm where it clips by itself."""
+        keep_plain_norm(self._trainer.model_wrapped)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start collecting the step's rows."""
+        self._trainer.rows.clear()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Report loss, metrics, learning rate and gradient norm."""
-        metrics = self._trainer.drain()
+        """Report loss, metrics, learning rate and gradient norm.
+
+        Raises:
+            NotFinite: the gradient is not a number; its step is never saved.
+        """
         engine: Any = self._trainer.model_wrapped
-        norm = engine.get_global_grad_norm() if hasattr(engine, "get_global_grad_norm") else None
-        if norm is not None:
-            metrics["grad_norm"] = float(norm)
+        norm = float(engine.get_global_grad_norm())
+        if not math.isfinite(norm):
+            state.global_step -= 1  # counted already; the error names the step that has failed
+            raise self._trainer.not_finite(f"the gradient's norm is {norm}", self._trainer.rows)
+        metrics = self._trainer.drain()
+        metrics["grad_norm"] = norm
         metrics["learning_rate"] = float(kwargs["lr_scheduler"].get_last_lr()[0])
         if self._max_kl is not None and metrics["kl/old"] > self._max_kl:  # the same number on every process
             self.stopped = f"kl/old {metrics['kl/old']:.3g} above train.max_kl after step {state.global_step}"
@@ -167,6 +204,19 @@ class StepReport(TrainerCallback):
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             report(folder / COMMITTED, step=state.global_step, processes=args.world_size)
             report(self._progress, kind="checkpoint", step=state.global_step)
+
+
+def keep_plain_norm(engine: Any) -> None:
+    """ZeRO 0 in float32 computes the gradient's norm to clip by it, and forgets it: keep it where others do."""
+
+    def clip() -> None:
+        engine._global_grad_norm = clip_grad_norm_(
+            parameters=engine.module.parameters(), max_norm=engine.gradient_clipping(), mpu=engine.mpu
+        )
+
+    from deepspeed.runtime.utils import clip_grad_norm_
+
+    engine.clip_fp32_gradients = clip
 
 
 def committed_checkpoints(folder: Path) -> Iterator[Path]:

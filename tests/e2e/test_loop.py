@@ -192,7 +192,7 @@ def test_zero_stages_and_process_counts_train_the_same(home: Path, stage: int, p
 
     done = odr(
         home, "demo", *SMALL, f"name=zero{stage}", f"machine.deepspeed=configs/deepspeed/zero{stage}.json",
-        f"machine.train_processes={processes}", "machine.micro_batch=2", f"train.save_steps={10 + stage}",
+        f"machine.train_processes={processes}", "machine.micro_tokens=128", f"train.save_steps={10 + stage}",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-4000:]

@@ -46,7 +46,7 @@ def test_grpo_trains_on_whole_groups_of_the_same_rollouts(home: Path) -> None:
 def test_two_processes_take_the_same_first_step_as_one(home: Path) -> None:
     done = odr(
         home, "demo", *SMALL, *NO_EXAM, "name=grpo-two", "objective=grpo", "train.old_logprobs=recomputed",
-        "train.order=easy_first", "train.max_kl=1e-9", "machine.train_processes=2", "machine.micro_batch=3",
+        "train.order=easy_first", "train.max_kl=1e-9", "machine.train_processes=2", "machine.micro_tokens=128",
     )  # fmt: skip
     other = odr(
         home, "demo", *SMALL, *NO_EXAM, "name=grpo-one", "objective=grpo", "train.old_logprobs=recomputed",

@@ -14,7 +14,7 @@ SMALL: dict[str, Any] = {
     "prompts": {"per_iteration": 4},
     "sample": {"engine": "transformers", "samples_per_prompt": 3, "max_tokens": 8, "dtype": "float32"},
     "train": {"batch_size": 2, "dtype": "float32", "gradient_checkpointing": False},
-    "machine": {"micro_batch": 1, "grade_workers": 0},
+    "machine": {"micro_tokens": 64, "grade_workers": 0},
 }
 
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.environment import LOGGERS, prepare, show_logs
 
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+CALLBACKS = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback}
+COMMANDS = sorted(CALLBACKS)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,8 @@ def refused(result, *parts):
 
 def test_the_commands_are_these():
     assert COMMANDS == [
-        "benchmarks", "compare", "demo", "evaluate", "gc", "grade", "objectives", "plan", "run", "show", "verify",
+        "benchmarks", "compare", "demo", "evaluate", "gc", "grade", "objectives", "plan", "reward-model", "run", "show",
+        "verify",
     ]  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def test_the_commands_are_these():
 def test_every_command_has_help_that_says_what_it_does(odr, command):
     result = odr(command, "--help")
 
-    (callback,) = [c.callback for c in app.registered_commands if c.callback and c.callback.__name__ == command]
+    callback = CALLBACKS[command]
     text = re.sub(r"\s+", " ", result.output)
     assert result.exit_code == 0
     assert re.sub(r"\s+", " ", callback.__doc__.split("\n\n")[0].strip()) in text

@@ -252,6 +252,28 @@ def test_a_bad_value_is_refused_with_what_is_expected(config, override: str, exp
     assert expected in refusal(config(MINIMAL), override)
 
 
+def test_a_file_can_be_laid_over_another(config, tmp_path: Path) -> None:
+    over = tmp_path / "over.yaml"
+    over.write_text("objective: {name: simpo}\ntrain: {epochs: 3}\n", encoding="utf-8")
+    path = config(MINIMAL + "objective: {name: dpo, beta: 0.3}\ntrain: {epochs: 2, batch_size: 5}\n")
+
+    found = load(path, [str(over), "train.epochs=4"])
+
+    assert found.objective == {"name": "simpo"}  # another objective has hyperparameters of its own
+    assert (found.train.epochs, found.train.batch_size) == (4, 5)
+
+
+def test_a_file_to_lay_over_that_is_missing_is_named(config, tmp_path: Path) -> None:
+    assert "none.yaml cannot be read: No such file" in refusal(config(MINIMAL), str(tmp_path / "none.yaml"))
+
+
+def test_settings_of_a_critic_need_an_objective_that_has_one(config) -> None:
+    path = config(MINIMAL)
+
+    assert "critic: dpo has no critic; remove it" in refusal(path, "critic={learning_rate: 1e-5}")
+    assert "learning_rate" in refusal(path, "objective=ppo", "critic={learning_rate: -1}")
+
+
 def test_pairs_need_two_answers_per_prompt(config) -> None:
     message = refusal(config(MINIMAL), "sample.samples_per_prompt=1")
 
@@ -366,11 +388,11 @@ def test_an_index_that_is_not_there_is_refused(config, key: str) -> None:
 
 
 def test_an_override_makes_the_section_it_needs(config) -> None:
-    assert load(config(MINIMAL), ["machine.micro_batch=3"]).machine.micro_batch == 3
+    assert load(config(MINIMAL), ["machine.micro_tokens=64"]).machine.micro_tokens == 64
 
 
 def test_an_override_fills_a_section_that_is_empty(config) -> None:
-    assert load(config(MINIMAL + "machine:\n"), ["machine.micro_batch=3"]).machine.micro_batch == 3
+    assert load(config(MINIMAL + "machine:\n"), ["machine.micro_tokens=64"]).machine.micro_tokens == 64
 
 
 def test_the_last_override_counts(config) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flow_examples import small
 
 from artifacts import Prompt
-from flows.extent import ITERATION, refreshed, stopping_point, until
+from flows.extent import ITERATION, STOPS, refreshed, stopping_point, until
 from flows.plan import Line, Planner
 from flows.steps import Steps
 from tasks import records
@@ -24,7 +24,7 @@ def plan_of(*finished, iterations=3):
     labels = ["base", *(f"iteration {n}" for n in range(1, iterations + 1))]
     lines = [Line("base", "model", "there", "")]
     for label in labels:
-        stages = ITERATION if label != "base" else ("sample", "evaluate")
+        stages = [stage for stage in ITERATION if stage in STOPS] if label != "base" else ["sample", "evaluate"]
         for stage in stages:
             done = label in finished or (label, stage) in finished
             lines.append(Line(label, stage, "cached" if done else "run", ""))

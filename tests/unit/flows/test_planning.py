@@ -48,6 +48,7 @@ def test_at_first_everything_runs_and_says_why(planned):
         ("iteration 1", "sample", "run", "never run"),
         ("iteration 1", "grade", "run", WAITING),
         ("iteration 1", "pair", "run", WAITING),
+        ("iteration 1 · ref_logprobs", "score", "run", WAITING),
         ("iteration 1", "train", "run", WAITING),
         ("iteration 1 · exam/greedy", "sample", "run", WAITING),
         ("iteration 1", "evaluate", "run", WAITING),
@@ -78,7 +79,7 @@ def test_sizes_are_spelled_out(planned):
     assert sizes["iteration 1", "sample"] == "4 prompts x 3 = 12 answers"
     assert sizes["base · exam/sampled", "sample"] == "10 answers"
     assert sizes["base · exam/greedy", "sample"] == "5 answers"
-    assert sizes["iteration 1", "train"] == "at most 4 rows, 2 steps of 2 = 1 x 1 x 2 accumulated"
+    assert sizes["iteration 1", "train"] == "at most 4 rows, 2 steps of 2 on 1 x 64 tokens"
 
 
 def test_accepted_rows_are_counted_by_their_own_cap(planned):
@@ -165,21 +166,38 @@ def test_the_hardware_line_says_where_the_work_would_run(tmp_path, workspace, mo
     assert line("machine.devices=[7]").startswith("devices: machine.devices names GPU 7")
 
 
-@given(
-    rows=st.integers(1, 300), batch=st.integers(1, 64), micro=st.integers(1, 16), processes=st.integers(1, 4),
-    epochs=st.integers(1, 3),
-)  # fmt: skip
-def test_the_number_of_steps_is_that_of_the_trainers_plan(rows, batch, micro, processes, epochs):
+@given(rows=st.integers(1, 300), batch=st.integers(1, 64), processes=st.integers(1, 4), epochs=st.integers(1, 3))
+def test_the_number_of_steps_is_that_of_the_trainers_plan(rows, batch, processes, epochs):
     from types import SimpleNamespace
 
-    machine = Machine(micro_batch=micro, train_processes=processes)
+    machine = Machine(train_processes=processes)
     planner = Planner(SimpleNamespace(config=SimpleNamespace(machine=machine)))  # type: ignore[arg-type]
 
     size = planner._training_size(rows, Training(batch_size=batch, epochs=epochs), exact=True)
 
-    made = batches.plan(
-        [1] * rows, batch_size=batch, micro_batch=micro, processes=processes, epochs=epochs, seed=0
-    )  # fmt: skip
-    assert f", {made.num_steps:,} steps of" in size
-    if rows >= batch:
-        assert f"x {made.accumulation} accumulated" in size
+    made = batches.plan([1] * rows, batch_size=batch, micro_tokens=64, processes=processes, epochs=epochs, seed=0)
+    assert f", {made.num_steps:,} steps of {batch} on {processes} x 8,192 tokens" in size
+
+
+def test_a_critic_and_its_values_have_their_lines(planned):
+    lines = planned("objective=ppo", "iterations=2")
+
+    found = [(line.label, line.stage) for line in lines if line.stage in ("score", "train")]
+    assert found == [
+        (f"iteration {number}{part}", stage)
+        for number in (1, 2)
+        for part, stage in ((" · ref_logprobs", "score"), (" · values", "score"), ("", "train"), (" · critic", "train"))
+    ]
+
+
+def test_a_reward_model_has_its_lines(planned, model_folder):
+    lines = planned(f"reward_model={{model: {model_folder}, mean: 0, std: 1}}", "iterations=1")
+
+    found = [(line.label, line.stage) for line in lines if line.stage in ("grade", "score", "reward", "pair")]
+    assert found == [
+        ("iteration 1", "grade"),
+        ("iteration 1 · reward model", "score"),
+        ("iteration 1", "reward"),
+        ("iteration 1", "pair"),
+        ("iteration 1 · ref_logprobs", "score"),
+    ]

@@ -1,5 +1,8 @@
 """The arguments of each stage, and the names under which a campaign appears elsewhere."""
 
+import json
+import shutil
+
 import pytest
 from flow_examples import small
 from hypothesis import given
@@ -46,17 +49,76 @@ def steps(tmp_path, workspace, model_folder):
 def test_the_reference_is_the_policy_at_the_start_of_the_iteration_or_of_the_campaign(steps):
     current, initial, rows = a_checkpoint("b"), a_checkpoint("a"), a_ref("pairs")
 
-    assert steps().train(2, current, rows, initial)["reference"] == current
-    assert steps("reference=initial").train(2, current, rows, initial)["reference"] == initial
-    assert steps("objective={name: raft}").train(2, current, rows, initial)["reference"] is None
+    scored = {"ref_logprobs": a_ref("token_scores")}
+    assert steps().train(2, current, rows, initial, scored)["reference"] == current
+    assert steps("reference=initial").train(2, current, rows, initial, scored)["reference"] == initial
+    assert steps("objective={name: raft}").train(2, current, rows, initial, {})["reference"] is None
+
+
+def test_each_column_is_scored_by_the_model_it_is_named_after(steps):
+    current, initial, critic = a_checkpoint("b"), a_checkpoint("a"), a_checkpoint("c")
+
+    assert steps().scorers(current, initial, critic) == {"ref_logprobs": current}
+    assert steps("objective=raft").scorers(current, initial, critic) == {}
+    assert steps("objective=ppo").scorers(current, initial, critic) == {"ref_logprobs": initial, "values": critic}
+    recomputed = steps("objective=grpo", "train.old_logprobs=recomputed").scorers(current, initial, critic)
+    assert recomputed == {"ref_logprobs": initial, "old_logprobs": current}
+
+
+def test_recorded_reference_log_probabilities_need_no_scoring(steps):
+    made = steps("train.reference_logprobs=recorded")
+
+    assert made.scorers(a_checkpoint("b"), a_checkpoint("a"), None) == {}
+    assert made.train(2, a_checkpoint("b"), a_ref("pairs"), a_checkpoint("a"), {})["scored"] == {}
+
+
+def test_the_dpo_policy_of_rto_comes_with_a_reference_of_its_own(steps, model_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    (other / "note.txt").write_text("another folder", encoding="utf-8")
+    section = f"token_reward={{policy: {model_folder}, reference: {other}}}"
+
+    scorers = steps("objective=rto", section).scorers(a_checkpoint("b"), a_checkpoint("a"), a_checkpoint("c"))
+
+    assert (scorers["dpo_logprobs"].path, scorers["dpo_ref_logprobs"].path) == (str(model_folder), str(other))
+
+
+def test_the_critic_is_trained_on_the_same_rows_with_settings_of_its_own(steps):
+    rows, critic = a_ref("groups"), a_checkpoint("c")
+    made = steps("objective={name: ppo, lam: 0.5, clip_eps: 0.1}", "critic={learning_rate: 0.5}", "train.max_kl=9.0")
+    scored = dict.fromkeys(("ref_logprobs", "values"), a_ref("token_scores"))
+
+    arguments = made.train_critic(2, critic, rows, a_checkpoint("a"), scored)
+
+    assert (arguments["policy"], arguments["rows"], arguments["scored"]) == (critic, rows, scored)
+    assert arguments["objective"]["lam"] == 0.5  # the returns are the actor's
+    assert "clip_eps" not in arguments["objective"]
+    assert (arguments["training"].learning_rate, arguments["training"].max_kl) == (0.5, None)
+    assert arguments["training"].batch_size == made.config.train.batch_size
+    assert steps().critic_objective() is None
+
+
+def test_a_model_of_a_campaign_is_named_by_its_iteration(steps, model_folder):
+    made = steps()
+    results = made.run.workspace.results("done")
+    results.parent.mkdir(parents=True)
+    rows = [{"policy": {"path": "/gone"}}, {"policy": {"path": str(model_folder)}}]
+    results.write_text(json.dumps({"iterations": rows}), encoding="utf-8")
+
+    assert made.named_model("done/1").path == str(model_folder)
+    with pytest.raises(ValueError, match="campaign done has iterations 0 to 1, not 2"):
+        made.named_model("done/2")
 
 
 def test_the_rows_are_those_the_objective_wants(steps):
     rollouts, grades = a_ref("rollouts"), a_ref("grades")
 
-    made = [steps(f"objective={{name: {name}}}").pair(1, rollouts, grades) for name in ("dpo", "raft")]
+    policy = a_checkpoint("b")
+    made = [steps(f"objective={name}").pair(1, rollouts, grades, policy) for name in ("dpo", "raft", "grpo_process")]
 
-    assert [arguments["rows"] for arguments in made] == ["pairs", "accepted"]
+    assert [arguments["rows"] for arguments in made] == ["pairs", "accepted", "groups"]
+    # Only steps are found by tokens: elsewhere a policy in the key would make the same rows again.
+    assert [arguments["tokenizer"] for arguments in made] == [None, None, policy]
 
 
 def test_iterations_have_their_own_seeds_and_labels(steps):
@@ -92,7 +154,7 @@ def config(tmp_path, model_folder):
 
 
 @pytest.mark.parametrize(
-    "override", ["iterations=9", "machine.threads=7", "machine.devices=[0, 1]", "machine.micro_batch=64"]
+    "override", ["iterations=9", "machine.threads=7", "machine.devices=[0, 1]", "machine.micro_tokens=64"]
 )
 def test_more_iterations_or_another_machine_go_on_in_the_same_run(config, override):
     assert campaign_key(config(override)) == campaign_key(config())

@@ -6,10 +6,8 @@ from typing import Any
 
 import torch
 
-from artifacts import Accepted, Grade, Group, Pair, Prompt, Ref, Rollout, Store
+from artifacts import Grade, Prompt, Ref, Rollout, Store
 from tasks.objectives import Batch
-
-WRITERS = {Prompt, Rollout, Grade, Pair, Accepted, Group}
 
 
 def a_prompt(name: str, *, question: str | None = None, answers: Sequence[str] = ("7",)) -> Prompt:
@@ -75,12 +73,17 @@ def a_batch(seed: int, *, pairs: int = 4, longest: int = 6, dtype: torch.dtype =
         advantages=(3 * random(2 * pairs, 1) - 1.5) * mask,
         rewards=2 * random(2 * pairs) - 1,
         groups=torch.arange(pairs).repeat_interleave(2),
+        values=(2 * random(2 * pairs, longest) - 1) * mask,
+        returns=(2 * random(2 * pairs, longest) - 1) * mask,
+        ref_kl=(random(2 * pairs, longest) * mask).requires_grad_(),
+        predicted=((2 * random(2 * pairs, longest) - 1) * mask).requires_grad_(),
     )
 
 
 def rows_only(batch: Batch, rows: Sequence[int], **others: Any) -> Batch:
     """Some rows as a micro-batch of the same optimizer step."""
-    names = ("logprobs", "mask", "weights", "ref_logprobs", "old_logprobs", "advantages", "rewards", "groups")
+    names = ("logprobs", "mask", "weights", "ref_logprobs", "old_logprobs", "advantages", "rewards", "groups", "values",
+             "returns", "ref_kl", "predicted")  # fmt: skip
     picked: dict[str, Any] = {name: getattr(batch, name)[list(rows)] for name in names}
     picked["groups"] = torch.unique(picked["groups"], return_inverse=True)[1]
     return replace(batch, **{**picked, **others})

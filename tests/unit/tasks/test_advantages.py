@@ -157,7 +157,9 @@ def test_a_constant_reward_changes_nothing_with_kl_in_the_reward_either(name):
     plain, raised = (rollouts([1 + c, 0 + c, 0.5 + c], [0, 0, 0], gap=0.3) for c in (0, 40))
     objective = objectives.load(name, kl_coef=0.2)
 
-    for a, b in zip(objective.final_columns(plain)["advantages"], objective.final_columns(raised)["advantages"], strict=True):
+    for a, b in zip(
+        objective.final_columns(plain)["advantages"], objective.final_columns(raised)["advantages"], strict=True
+    ):
         assert a == pytest.approx(b, abs=1e-5)
 
 

@@ -11,8 +11,10 @@ from tasks.evaluate import evaluate
 from tasks.generate import Wanted
 from tasks.grade import grade
 from tasks.pair import pair
+from tasks.reward import reward
 from tasks.sample import sample, wanted_later
-from tasks.settings import Decoding, Grading, Machine, Pairing, Sampling, Settings, Template, Training
+from tasks.score import score
+from tasks.settings import Decoding, Grading, Machine, Pairing, RewardModel, Sampling, Settings, Template, Training
 from tasks.train import train
 from tasks.workspace import Workspace
 
@@ -46,8 +48,13 @@ def calls(here):
             train,
             {
                 "policy": a_checkpoint(), "rows": pairs, "reference": a_checkpoint(), "objective": {"name": "dpo"},
-                "training": Training(), "seed": 1,
+                "training": Training(), "seed": 1, "scored": {"ref_logprobs": a_ref("token_scores")},
             },
+        ),
+        "score": (score, {"model": a_checkpoint(), "rows": pairs, "scores": "policy", "dtype": "float32"}),
+        "reward": (
+            reward,
+            {"grades": grades, "scored": a_ref("token_scores"), "blend": RewardModel(model="a", mean=0.5, std=2.0)},
         ),
         "evaluate": (
             evaluate,
@@ -59,7 +66,7 @@ def calls(here):
     }  # fmt: skip
 
 
-STAGES = ["sample", "grade", "pair", "train", "evaluate"]
+STAGES = ["sample", "grade", "reward", "pair", "score", "train", "evaluate"]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -106,7 +113,8 @@ def test_no_machine_setting_changes_a_key(calls, here, name, field):
 SPECIAL = {
     "engine": "transformers", "overlong_prompts": "drop", "dtype": "float32", "betas": (0.9, 0.95),
     "schedule": "linear", "reward": "seed_rule", "suffix": "!", "system": "s", "order": "easy_first",
-    "old_logprobs": "recomputed", "rule": "max_max", "accept": "best", "uniform_groups": "drop",
+    "old_logprobs": "recomputed", "reference_logprobs": "recorded", "model": "b",
+    "rule": "max_max", "accept": "best", "uniform_groups": "drop",
 }  # fmt: skip
 
 
@@ -153,6 +161,10 @@ def test_settings_of_a_stage_are_all_there(calls):
         ("train", {"reference": None}),
         ("train", {"objective": {"name": "dpo", "beta": 0.2}}),
         ("train", {"objective": {"name": "raft"}}),
+        ("train", {"scored": {}}),
+        ("train", {"scored": {"ref_logprobs": a_ref("token_scores", "b")}}),
+        ("score", {"scores": "critic"}),
+        ("score", {"dtype": "bfloat16"}),
         ("evaluate", {"answers": {"a/greedy": a_ref("rollouts", "b")}}),
         ("evaluate", {"problems": {"a": a_ref("prompts", "b")}}),
         ("evaluate", {"decodings": [Decoding(benchmark="a", samples=2, greedy=False)]}),

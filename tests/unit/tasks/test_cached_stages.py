@@ -83,7 +83,7 @@ def test_the_second_call_is_answered_from_the_cache(toys, here):
 def test_another_campaign_on_another_machine_shares_the_result(toys, here):
     first = toys.toy(size=3, run=here)
 
-    other = toys.toy(size=3, run=replace(here, campaign="there", machine=Machine(threads=2, micro_batch=1)))
+    other = toys.toy(size=3, run=replace(here, campaign="there", machine=Machine(threads=2, micro_tokens=64)))
 
     assert other == first
     assert toys.calls == ["toy 3"]

@@ -12,7 +12,9 @@ from tasks.demonstrate import demonstrate
 from tasks.evaluate import evaluate
 from tasks.grade import grade
 from tasks.pair import pair
+from tasks.reward import reward
 from tasks.sample import sample
+from tasks.score import score
 from tasks.settings import Grading
 from tasks.train import train
 
@@ -150,6 +152,8 @@ STAGES = {
     "sample": (sample, {}),
     "grade": (grade, {"grading": Grading()}),
     "pair": (pair, {}),
+    "reward": (reward, {}),
+    "score": (score, {}),
     "evaluate": (evaluate, {}),
     "demonstrate": (demonstrate, {}),
     **{f"train {name}": (train, {"objective": {"name": name}}) for name in ("dpo", "raft", "sft")},
@@ -157,8 +161,8 @@ STAGES = {
 
 
 PLUMBING = {
-    "caching", "code_digest", "devices", "display", "launch", "locking", "presence", "records", "results", "settings",
-    "workspace",
+    "caching", "code_digest", "devices", "display", "distributed", "launch", "locking", "presence", "records",
+    "results", "settings", "workspace",
 }  # fmt: skip
 """Modules of `tasks` below the stages that carry work to where it is done and shape no result."""
 

@@ -1,6 +1,6 @@
 """Groups on their way to the trainer: never split over optimizer steps, and normalised exactly however dealt."""
 
-from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +13,14 @@ from textbook import HYPERPARAMETERS
 
 from artifacts import Accepted, Group, Pair, Store
 from tasks import objectives
-from tasks.objectives import Batch
-from tasks.workers.batches import MicroBatch, Rows, collate, plan
+from tasks.objectives import SCORED, Batch
+from tasks.workers.batches import MicroBatch, Rows, plan
+from tasks.workers.collate import collate
 from tasks.workers.failure import BadInput
-from tasks.workers.prepare import rows_of, with_final_advantages
+from tasks.workers.packing import padded
+from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
 from tasks.workers.sequences import Sequences
+from tasks.workers.trainer import READ
 
 
 def steps_of(made, processes):
@@ -31,7 +34,7 @@ def real_rows(micro_batches):
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 DEALING = {
-    "sizes": SIZES, "batch_size": st.integers(1, 14), "micro_batch": st.integers(1, 5),
+    "sizes": SIZES, "batch_size": st.integers(1, 14), "micro_tokens": st.integers(16, 60),
     "processes": st.integers(1, 4), "epochs": st.integers(1, 2), "seed": st.integers(0, 2**32 - 1),
 }  # fmt: skip
 
@@ -41,39 +44,13 @@ def items_of(sizes):
     return [list(range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
 
 
-@pytest.mark.parametrize("whole", [False, True])
 @given(**DEALING)
-def test_a_group_is_never_split_over_optimizer_steps(whole, sizes, batch_size, micro_batch, processes, epochs, seed):
-    items, lengths = items_of(sizes), [1 + i % 7 for i in range(sum(sizes))]
-    rows = Rows(lengths=lengths, items=items, whole_items=whole)
-
-    made = plan(
-        rows, batch_size=batch_size, micro_batch=micro_batch, processes=processes, epochs=epochs, seed=seed
-    )  # fmt: skip
-
-    steps = steps_of(made, processes)
-    assert made.num_steps == len(steps) == epochs * -(-len(sizes) // batch_size)
-    assert Counter(row for step in steps for row in real_rows(step)) == Counter(list(range(sum(sizes))) * epochs)
-    for step in steps:
-        taken = set(real_rows(step))
-        members = [item for item in items if taken & set(item)]
-        assert all(taken >= set(item) for item in members)
-        assert {micro.num_items for micro in step} == {len(members)}
-        assert {micro.num_rows for micro in step} == {len(taken)}
-        assert {micro.num_tokens for micro in step} == {sum(lengths[row] for row in taken)}
-        for micro in step:
-            blocks = [item for item in items if set(item) & set(micro.rows)]
-            assert (len(blocks) if whole else len(micro.rows)) <= micro_batch
-            assert not whole or all(set(item) <= set(micro.rows) for item in blocks)
-
-
-@given(**DEALING)
-def test_the_easy_prompts_come_first_if_asked_for(sizes, batch_size, micro_batch, processes, epochs, seed):
+def test_the_easy_prompts_come_first_if_asked_for(sizes, batch_size, micro_tokens, processes, epochs, seed):
     ranks = [float(i % 3) for i in range(len(sizes))]
     rows = Rows(lengths=[1] * sum(sizes), items=items_of(sizes), ranks=ranks)
 
     made = plan(
-        rows, batch_size=batch_size, micro_batch=micro_batch, processes=processes, epochs=epochs, seed=seed
+        rows, batch_size=batch_size, micro_tokens=micro_tokens, processes=processes, epochs=epochs, seed=seed
     )  # fmt: skip
 
     group_of = [i for i, size in enumerate(sizes) for _ in range(size)]
@@ -119,7 +96,7 @@ def test_groups_give_their_answers_with_all_that_stands_beside_them(tmp_path):
     assert sequences.right.tolist() == [row.correct for row in rows]
     assert sequences.rewards.tolist() == [row.reward for row in rows]
     assert sequences.pass_rates.tolist() == [row.pass_rate for row in rows]
-    for found, row in zip(sequences.advantages, rows, strict=True):
+    for found, row in zip(sequences.columns["advantages"], rows, strict=True):
         assert found.tolist() == pytest.approx(row.advantages)
     taken = sequences.take([4, 1, 0])
     assert taken.items() == [[0], [1, 2]]
@@ -127,12 +104,18 @@ def test_groups_give_their_answers_with_all_that_stands_beside_them(tmp_path):
     assert taken.rewards.tolist() == [rows[i].reward for i in (4, 1, 0)]
 
 
-def batch_from(collated, policy):
-    """The loss's view of a micro-batch; `policy` has a log-probability for every token id."""
-    logprobs = policy[collated["input_ids"][:, -collated["mask"].shape[1] :]] * collated["mask"]
-    names = ("mask", "weights", "num_items", "num_sequences", "num_tokens", "num_chosen_tokens", "ref_logprobs",
-             "old_logprobs", "advantages", "rewards", "groups")  # fmt: skip
-    return Batch(logprobs=logprobs, **{name: collated[name] for name in names})
+def batch_from(collated, objective, policy):
+    """The loss's view of a micro-batch; `policy` has a number for every token id, whatever is trained."""
+    found = padded(policy[collated["packed"].labels], collated["mask"])
+    trains_policy = objective.trains == "policy"
+    names = ("mask", "weights", "num_items", "num_sequences", "num_tokens", "num_chosen_tokens", "groups",
+             *(name for name in objective.columns if name in READ))  # fmt: skip
+    return Batch(
+        logprobs=found if trains_policy else torch.zeros_like(found),
+        predicted=None if trains_policy else found,
+        ref_kl=found**2 if "ref_kl" in objective.columns else None,
+        **{name: collated[name] for name in names},
+    )
 
 
 def pairs(count):
@@ -161,23 +144,24 @@ TABLES = {"pairs": pairs(9), "accepted": accepted(9), "groups": groups([3, 4, 2,
 
 @pytest.mark.parametrize("name", objectives.available())
 @settings(max_examples=10, deadline=None)
-@given(micro_batch=st.integers(1, 5), processes=st.integers(1, 3), batch_size=st.sampled_from([4, 9]))
+@given(micro_tokens=st.integers(16, 60), processes=st.integers(1, 3), batch_size=st.sampled_from([4, 9]))
 def test_a_step_has_one_loss_and_gradient_however_it_is_dealt(
-    tmp_path_factory, name, micro_batch, processes, batch_size
+    tmp_path_factory, name, micro_tokens, processes, batch_size
 ):
     objective = objectives.load(name, **HYPERPARAMETERS[name][0])
     sequences = table_of(tmp_path_factory.mktemp("store"), TABLES[objective.rows])
     rng = np.random.default_rng(1)
-    reference = [-rng.random(len(ids)).astype(np.float32) for ids in sequences.completions]
+    for column in (*SCORED, "returns"):
+        sequences.columns[column] = [-rng.random(len(ids)).astype(np.float32) for ids in sequences.completions]
     policy = torch.tensor(-rng.random(400), requires_grad=True)
     options = {"batch_size": batch_size, "epochs": 1, "seed": 3}
 
     def of_first_step(micro, world):
         rows = rows_of(sequences, objective, "shuffled")
-        step = steps_of(plan(rows, micro_batch=micro, processes=world, **options), world)[0]
-        return sum(objective.loss(batch_from(collate(sequences, m, reference, 0), policy)).value for m in step)
+        step = steps_of(plan(rows, micro_tokens=micro, processes=world, **options), world)[0]
+        return sum(objective.loss(batch_from(collate(sequences, m), objective, policy)).value for m in step)
 
-    whole, dealt = of_first_step(1000, 1), of_first_step(micro_batch, processes)
+    whole, dealt = of_first_step(10_000, 1), of_first_step(micro_tokens, processes)
 
     torch.testing.assert_close(dealt, whole, rtol=1e-5, atol=1e-6)
     found, expected = (torch.autograd.grad(value, policy)[0] for value in (dealt, whole))
@@ -188,7 +172,7 @@ def test_log_probabilities_that_were_recomputed_take_the_samplers_place_in_the_r
     sequences = table_of(tmp_path, groups([2]))
     ours = [np.full(len(ids), -0.125, np.float32) for ids in sequences.completions]
 
-    batch = collate(sequences, MicroBatch((0, 1), 1.0, 1, 9, 2), None, 0, ours)
+    batch = collate(with_scores(sequences, {"old_logprobs": ours}), MicroBatch((0, 1), 1.0, 1, 9, 2))
 
     assert set(batch["old_logprobs"][batch["mask"].bool()].tolist()) == {-0.125}
     sampled = batch["sampler_logprobs"][batch["mask"].bool()].tolist()
@@ -214,15 +198,82 @@ def test_demonstrations_have_no_difficulty_to_go_by(tmp_path):
 
 
 def test_the_kl_in_the_reward_is_settled_with_the_reference_at_hand(tmp_path):
-    sequences = table_of(tmp_path, groups([3, 3]))
-    far = [each - np.float32(1) for each in sequences.sampler_logprobs]
+    plain = table_of(tmp_path, groups([3, 3]))
+    sequences = with_scores(plain, {"ref_logprobs": [each - np.float32(1) for each in plain.sampler_logprobs]})
 
-    changed = with_final_advantages(objectives.load("rloo", kl_coef=0.5), sequences, far, None)
-    untouched = with_final_advantages(objectives.load("rloo", kl_coef=0.0), sequences, None, None)
-    of_grpo = with_final_advantages(objectives.load("grpo"), sequences, far, None)
+    changed = with_final_columns(objectives.load("rloo", kl_coef=0.5), sequences).columns["advantages"]
+    without_kl = with_final_columns(objectives.load("rloo", kl_coef=0.0), plain).columns["advantages"]
+    of_grpo = with_final_columns(objectives.load("grpo"), sequences).columns["advantages"]
 
-    lengths = np.array([len(ids) for ids in sequences.completions])
-    shaped = sequences.rewards - 0.5 * lengths
-    assert changed.advantages[0][0] == pytest.approx(shaped[0] - shaped[1:3].mean(), abs=1e-5)
-    assert untouched is sequences
-    assert of_grpo is sequences
+    lengths = np.array([len(ids) for ids in plain.completions])
+    shaped = plain.rewards - 0.5 * lengths
+    assert changed[0][0] == pytest.approx(shaped[0] - shaped[1:3].mean(), abs=1e-5)
+    for untouched in (without_kl, of_grpo):
+        assert all(map(np.array_equal, untouched, plain.columns["advantages"]))
+
+
+def test_a_critic_gets_its_returns_before_the_first_step(tmp_path):
+    plain = table_of(tmp_path, groups([3, 3]))
+    sequences = with_scores(plain, {"values": [np.zeros(len(ids), np.float32) for ids in plain.completions]})
+
+    returns = with_final_columns(objectives.load("ppo_critic", kl_coef=0.0, lam=1.0), sequences).columns["returns"]
+
+    for found, reward in zip(returns, plain.rewards, strict=True):
+        assert found.tolist() == pytest.approx([reward] * len(found))
+
+
+def test_a_column_that_nobody_brings_is_named(tmp_path):
+    with pytest.raises(BadInput) as caught:
+        with_final_columns(objectives.load("grpo"), table_of(tmp_path, groups([2])))
+
+    assert caught.value.message == "grpo needs reference log-probabilities, and the job brings none"
+
+
+def test_scores_stay_with_their_answers_when_long_rows_are_dropped(tmp_path):
+    plain = table_of(tmp_path, pairs(9))
+    marks = [np.full(len(ids), i, np.float32) for i, ids in enumerate(plain.completions)]
+
+    kept, dropped = short_enough(with_scores(plain, {"ref_logprobs": marks}), 6)
+
+    assert dropped
+    for ids, found, name in zip(
+        kept.completions, kept.columns["ref_logprobs"], [n for n in kept.names for _ in range(2)], strict=True
+    ):
+        assert len(ids) == len(found)
+        assert name == f"p{int(found[0]) // 2}[0, 1]"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda scores: scores[:-1], "values scores 5 answers, the rows hold 6"),
+        (lambda scores: [*scores[:4], scores[4][:0], scores[5]], "values has 0 numbers for the "),
+    ],
+)
+def test_scores_of_other_rows_are_refused(tmp_path, spoil, message):
+    plain = table_of(tmp_path, pairs(3))
+
+    with pytest.raises(BadInput) as caught:
+        with_scores(plain, {"values": spoil([np.zeros(len(ids), np.float32) for ids in plain.completions])})
+
+    assert caught.value.message.startswith(message)
+    assert len(message) > 30 or caught.value.message.endswith("tokens of p2[0, 1]")
+
+
+def test_where_the_reference_sampled_what_it_recorded_serves(tmp_path):
+    plain, objective = table_of(tmp_path, pairs(3)), objectives.load("dpo")
+
+    recorded = with_recorded_reference(objective, plain, "recorded")
+
+    assert recorded.columns["ref_logprobs"] is plain.sampler_logprobs
+    assert with_recorded_reference(objective, plain, "recompute") is plain
+    assert with_recorded_reference(objectives.load("simpo"), plain, "recorded") is plain
+    scored = with_scores(plain, {"ref_logprobs": [each * 2 for each in plain.sampler_logprobs]})
+    assert with_recorded_reference(objective, scored, "recorded") is scored
+
+
+def test_demonstrations_have_nothing_recorded(tmp_path):
+    rows = [replace(row, chosen_logprobs=[]) for row in pairs(2)]
+
+    with pytest.raises(BadInput, match="nobody sampled the rows"):
+        with_recorded_reference(objectives.load("dpo"), table_of(tmp_path, rows), "recorded")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from task_examples import a_batch
-from textbook import HYPERPARAMETERS, TEXTBOOK
+from textbook import HYPERPARAMETERS, KL_SLOPES, TEXTBOOK
 
 from tasks import objectives
 
@@ -35,6 +35,8 @@ MISTAKES = [
     ("grpo", "_surrogate", "minus_NT.exp() - minus_NT - 1", "minus_NT.exp() + minus_NT - 1"),
     ("grpo", "_surrogate", "minus_NT = -log_ratio", "minus_NT = log_ratio"),
     ("grpo", "_surrogate", "(batch.logprobs - other_NT) * batch.mask", "(other_NT - batch.logprobs) * batch.mask"),
+    ("grpo_process", "grpo", "self.beta_kl * kl_NT", "-self.beta_kl * kl_NT"),
+    ("grpo_process", "grpo", "sequence_mean(loss_NT", "token_mean(loss_NT"),
     ("gspo", "gspo", ".sum(-1) / lengths(batch)).exp()", ".sum(-1)).exp()"),
     ("gspo", "gspo", "surrogate(ratio_N, advantage_N", "-surrogate(ratio_N, advantage_N"),
     ("ipo", "ipo", "1 / (2 * self.beta)", "1 / self.beta"),
@@ -45,15 +47,28 @@ MISTAKES = [
     ("nca", "nca", "- 0.5 * logsigmoid(-rejected_P)", "- 0.5 * logsigmoid(rejected_P)"),
     ("nca", "nca", "- 0.5 * logsigmoid(-chosen_P)", ""),
     ("online_rft", "_likelihood", "-sequence_mean(advantage_NT * batch.logprobs", "-sequence_mean(batch.logprobs"),
+    ("ppo", "ppo", "token_mean(loss_NT", "sequence_mean(loss_NT"),
+    ("ppo", "ppo", "surrogate(ratio_NT, advantage_NT", "surrogate(ratio_NT, -advantage_NT"),
+    ("ppo_critic", "ppo_critic", "token_mean(loss_NT", "sequence_mean(loss_NT"),
+    ("ppo_critic", "_value", "0.5 * torch", "torch"),
+    ("ppo_critic", "_value", "torch.maximum", "torch.minimum"),
+    ("ppo_critic", "_value", "old_NT + (predicted_NT - old_NT)", "(predicted_NT - old_NT)"),
+    ("ppo_critic", "_value", "clamp(-value_clip, value_clip)", "clamp(max=value_clip)"),
     ("r_dpo", "r_dpo", "+ self.alpha * (length_N", "- self.alpha * (length_N"),
     ("raft", "raft", "-token_mean(batch.logprobs", "token_mean(batch.logprobs"),
     ("raft_pp", "raft_pp", "surrogate(ratio_NT, advantage_NT", "surrogate(ratio_NT, -advantage_NT"),
     ("rdpo", "rdpo", "+ self.eps * logsigmoid(-margin_P)", "- self.eps * logsigmoid(-margin_P)"),
     ("rdpo", "rdpo", "/ (1 - 2 * self.eps)", ""),
     ("reinforce_pp", "reinforce_pp", "token_mean(loss_NT", "sequence_mean(loss_NT"),
+    ("reward_model", "reward_model", "logsigmoid(margin_P)", "logsigmoid(-margin_P)"),
+    ("reward_model", "reward_model", "lengths(batch).long() - 1", "lengths(batch).long() - lengths(batch).long()"),
+    ("reward_model", "reward_model", "(chosen_P + rejected_P) ** 2", "(chosen_P - rejected_P) ** 2"),
     ("rft", "_likelihood", "-sequence_mean(", "sequence_mean("),
     ("rloo", "rloo", "log_ratio(batch, old_NT).sum(-1).exp()", "(log_ratio(batch, old_NT).sum(-1) / 2).exp()"),
     ("rloo", "_reductions", "(loss_N * batch.weights).sum() / batch.num_sequences", "loss_N.sum() / batch.num_items"),
+    ("rto", "rto", "sequence_mean(loss_NT", "token_mean(loss_NT"),
+    ("rto_critic", "rto_critic", "sequence_mean(loss_NT", "token_mean(loss_NT"),
+    ("rto_critic", "_value", "predicted_NT - return_NT) ** 2", "predicted_NT - old_NT) ** 2"),
     ("sft", "sft", 'self.reduction == "token"', 'self.reduction != "token"'),
     ("sft", "_reductions", "/ batch.num_tokens", "/ batch.num_sequences"),
     ("simpo", "simpo", "- self.beta * self.gamma_beta_ratio", "+ self.beta * self.gamma_beta_ratio"),
@@ -61,6 +76,12 @@ MISTAKES = [
     ("simpo", "simpo", "averaged=True", "averaged=False"),
     ("slic", "slic", "self.delta - (", "self.delta + ("),
     ("sppo", "sppo", "ratio_N[1::2] + target", "ratio_N[1::2] - target"),
+    ("tdpo1", "tdpo1", "+ divergence_N)", "- divergence_N)"),
+    ("tdpo1", "tdpo1", "+ divergence_N)", "+ divergence_N.detach())"),
+    ("tdpo1", "_pairs", 'objective.column(batch, "ref_kl") * batch.mask', 'objective.column(batch, "ref_kl") / 2'),
+    ("tdpo2", "tdpo2", "divergence_N[0::2].detach()", "divergence_N[0::2]"),
+    ("tdpo2", "tdpo2", "- self.alpha * drift_P", "+ self.alpha * drift_P"),
+    ("tdpo2", "tdpo2", "- self.alpha * drift_P", "- drift_P"),
     ("sppo", "_pairs", "sequence_logprobs(batch) - (reference", "sequence_logprobs(batch) + (reference"),
 ]  # fmt: skip
 
@@ -71,13 +92,20 @@ def agrees(cls, name: str) -> bool:
         for seed in range(4):
             objective, batch = cls(**options), a_batch(seed)
             value = objective.loss(batch).value
-            (slope,) = torch.autograd.grad(value, batch.logprobs)
             loss, slopes = TEXTBOOK[name](batch, objective)
-            expected = [each for row in slopes for each in row]
             if value.item() != pytest.approx(loss, rel=1e-9, abs=1e-11):
                 return False
-            if slope[batch.mask.bool()].tolist() != pytest.approx(expected, rel=1e-9, abs=1e-11):
-                return False
+            trained = batch.logprobs if cls.trains == "policy" else batch.predicted
+            wanted = [(trained, slopes)]
+            if name in KL_SLOPES:
+                wanted.append((batch.ref_kl, KL_SLOPES[name](batch, objective)[1]))
+            for tensor, rows in wanted:
+                (slope,) = torch.autograd.grad(
+                    value, tensor, allow_unused=True, materialize_grads=True, retain_graph=True
+                )
+                expected = [each for row in rows for each in row]
+                if slope[batch.mask.bool()].tolist() != pytest.approx(expected, rel=1e-9, abs=1e-11):
+                    return False
     return True
 
 

@@ -4,6 +4,7 @@ A stub stands in for the trainer and for the model, so that nothing but the arit
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -203,6 +204,28 @@ def test_a_policy_gradient_equals_trl_in_loss_and_gradient(name, options, settin
     assert_equal(name, options, batch, theirs)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "settings"),
+    [
+        ("grpo_process", {"beta_kl": 0.1}, {"beta": 0.1}),
+        ("ppo", {}, {"loss_type": "bnpo"}),
+        ("rto", {"clip_eps": 0.1}, {"epsilon_low": 0.1, "epsilon_high": 0.1}),
+    ],
+    ids=str,
+)
+def test_advantages_that_differ_from_token_to_token_are_taken_as_trl_takes_them(name, options, settings):
+    from trl import GRPOTrainer
+
+    batch = a_batch(5)
+    assert batch.returns is not None
+    batch = replace(batch, advantages=2 * batch.returns)
+    inputs = policy_inputs(batch) | {"advantages": 2 * batch.returns}
+
+    theirs = GRPOTrainer._compute_loss(policy_trainer(batch, **settings), None, inputs)
+
+    assert_equal(name, options, batch, theirs)
+
+
 @pytest.mark.parametrize("t_k", [1.0, 0.3])
 def test_mirror_descent_is_trls_grpo_with_the_sampler_as_its_reference_and_no_clip(t_k):
     from trl import GRPOTrainer
@@ -226,3 +249,28 @@ def test_rloo_equals_trl_in_loss_and_gradient(seed):
     theirs = RLOOTrainer._compute_loss(policy_trainer(batch), None, policy_inputs(batch))
 
     assert_equal("rloo", {}, batch, theirs)
+
+
+# --- RewardTrainer -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("center", [0.0, 0.01, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_reward_model_equals_trl_in_loss_and_gradient(center, seed):
+    from trl import RewardTrainer
+
+    batch = a_batch(seed)
+    assert batch.predicted is not None
+    scores = batch.predicted[range(len(batch.mask)), batch.mask.sum(-1).long() - 1]
+    trainer = SimpleNamespace(
+        model=SimpleNamespace(training=True), args=SimpleNamespace(center_rewards_coefficient=center or None),
+        accelerator=accelerator(), _total_train_tokens=0, _tp_size=1, _metrics={"train": defaultdict(list)},
+    )  # fmt: skip
+    outputs = SimpleNamespace(logits=torch.cat([scores[0::2], scores[1::2]])[:, None])  # TRL: all chosen, then rejected
+
+    theirs = RewardTrainer.compute_loss(trainer, lambda **_: outputs, {"attention_mask": batch.mask})
+
+    ours = objectives.load("reward_model", center=center).loss(batch).value
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+    found, expected = (torch.autograd.grad(value, batch.predicted, retain_graph=True)[0] for value in (ours, theirs))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)

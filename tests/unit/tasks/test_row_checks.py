@@ -28,6 +28,9 @@ def test_what_pair_makes_is_taken(refusal):
     refusal("raft", accepted(3), has_reference=False)
     refusal("grpo", groups([2, 3]))
     refusal("brain", groups([2, 3]))
+    refusal("ppo", groups([1, 1]))
+    refusal("rto_critic", groups([1, 1]))
+    refusal("reward_model", pairs(2), has_reference=False)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,10 @@ def test_another_kind_of_rows_is_refused(refusal, name, rows, message):
 def test_an_objective_with_a_reference_needs_one(refusal):
     with pytest.raises(ValueError, match="dpo needs reference log-probabilities, and there is no reference policy"):
         refusal("dpo", pairs(1), has_reference=False)
+    with pytest.raises(ValueError, match="tdpo1 needs reference log-probabilities, and there is no reference policy"):
+        refusal("tdpo1", pairs(1), has_reference=False)
     refusal("grpo", groups([2]), has_reference=False, beta_kl=0.0)
+    refusal("ppo_critic", groups([2]), has_reference=False, kl_coef=0.0)
 
 
 @pytest.mark.parametrize(("chosen", "rejected"), [(0.5, 0.5), (0.0, 1.0), (float("nan"), 0.0)])

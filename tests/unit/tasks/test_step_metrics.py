@@ -8,6 +8,7 @@ import torch
 from task_examples import a_batch, rows_only
 
 from tasks import objectives
+from tasks.workers.failure import NotFinite
 from tasks.workers.trainer import ObjectiveTrainer, StepReport
 
 
@@ -82,7 +83,8 @@ def test_the_objective_sees_the_columns_it_asked_for_and_no_others():
 
 @pytest.mark.parametrize(("max_kl", "stops"), [(None, False), (0.5, False), (0.05, True)])
 def test_training_stops_after_a_step_that_went_too_far(tmp_path, max_kl, stops):
-    trainer = SimpleNamespace(drain=lambda: {"kl/old": 0.1, "loss": 1.0}, model_wrapped=None)
+    engine = SimpleNamespace(get_global_grad_norm=lambda: 0.5)
+    trainer = SimpleNamespace(drain=lambda: {"kl/old": 0.1, "loss": 1.0}, model_wrapped=engine)
     report = StepReport(trainer, tmp_path / "progress.jsonl", max_kl)
     control = SimpleNamespace(should_training_stop=False)
     state = SimpleNamespace(is_world_process_zero=True, global_step=4, max_steps=9)
@@ -91,3 +93,17 @@ def test_training_stops_after_a_step_that_went_too_far(tmp_path, max_kl, stops):
 
     assert control.should_training_stop is stops
     assert (report.stopped == "kl/old 0.1 above train.max_kl after step 4") is stops
+
+
+@pytest.mark.parametrize("norm", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_a_number_ends_training_and_names_the_rows(tmp_path, norm):
+    trainer = a_trainer("sft")
+    sequences = SimpleNamespace(name=lambda row: f"p{row}[0]")
+    trainer.train_dataset, trainer.rows = SimpleNamespace(sequences=sequences), [7, 3, 7]
+    trainer.state = SimpleNamespace(is_world_process_zero=True, global_step=5, max_steps=9)
+    trainer.model_wrapped = SimpleNamespace(get_global_grad_norm=lambda: norm)
+
+    with pytest.raises(NotFinite) as caught:
+        StepReport(trainer, tmp_path / "progress.jsonl").on_step_end(None, trainer.state, None)
+
+    assert caught.value.message == f"the gradient's norm is {norm} in step 5, rows p3[0], p7[0]"

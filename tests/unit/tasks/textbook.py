@@ -1,7 +1,8 @@
 """Every loss and its gradient as the paper writes them: plain Python, one token at a time, no tensors, no autograd.
 
 Each function returns the loss of the whole batch and d loss / d logprob of every token, which is -norm * GC of the
-unified view. A new objective comes with its own entry in `TEXTBOOK`.
+unified view; of a critic or a reward model it is d loss / d prediction. `KL_SLOPES` has d loss / d ref_kl of the losses
+that read it. A new objective comes with its own entry in `TEXTBOOK`.
 """
 
 import math
@@ -26,6 +27,10 @@ class Answer:
     ref: list[float]
     old: list[float]
     advantage: list[float]
+    kl: list[float]
+    value: list[float]
+    target: list[float]
+    predicted: list[float]
     reward: float
     group: int
 
@@ -43,10 +48,15 @@ def answers(batch: Batch) -> list[Answer]:
     assert batch.advantages is not None
     assert batch.rewards is not None
     assert batch.groups is not None
+    assert batch.ref_kl is not None
+    assert batch.values is not None
+    assert batch.returns is not None
+    assert batch.predicted is not None
     found = []
     for n in range(len(batch.mask)):
         tokens = [t for t in range(batch.mask.shape[1]) if batch.mask[n, t]]
-        parts = (batch.logprobs.detach(), batch.ref_logprobs, batch.old_logprobs, batch.advantages)
+        parts = (batch.logprobs.detach(), batch.ref_logprobs, batch.old_logprobs, batch.advantages,
+                 batch.ref_kl.detach(), batch.values, batch.returns, batch.predicted.detach())  # fmt: skip
         rows = [[float(part[n, t]) for t in tokens] for part in parts]
         found.append(Answer(*rows, float(batch.rewards[n]), int(batch.groups[n])))  # type: ignore[arg-type]
     return found
@@ -106,6 +116,25 @@ def sppo(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
 def slic(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
     short = o.delta - o.beta * (w.u - r.u)
     return max(0.0, short), -o.beta * (short > 0), o.beta * (short > 0)
+
+
+def tdpo1(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
+    loss, slope = logistic(o.beta * (w.u - r.u) - o.beta * (sum(r.kl) - sum(w.kl)))
+    return loss, slope * o.beta, -slope * o.beta
+
+
+def tdpo2(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
+    loss, slope = logistic(o.beta * (w.u - r.u) - o.beta * o.alpha * (sum(r.kl) - sum(w.kl)))
+    return loss, slope * o.beta, -slope * o.beta
+
+
+def tdpo1_kl(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
+    return tdpo1(o, w, r)
+
+
+def tdpo2_kl(o: Any, w: Answer, r: Answer) -> tuple[float, float, float]:
+    loss, _, rejected = tdpo2(o, w, r)
+    return loss, 0.0, o.alpha * rejected
 
 
 def over_pairs(of_pair: Callable[..., tuple[float, float, float]]) -> Callable[[Batch, Any], tuple[float, Slopes]]:
@@ -206,6 +235,38 @@ def per_sequence(averaged: bool) -> Callable[[Batch, Any], tuple[float, Slopes]]
     return whole
 
 
+# --- critics and reward models: slopes by the prediction -----------------------------------------------------------
+
+
+def critic(norm: str) -> Callable[[Batch, Any], tuple[float, Slopes]]:
+    def whole(batch: Batch, o: Any) -> tuple[float, Slopes]:
+        rows, loss, slopes = answers(batch), 0.0, []
+        for row in rows:
+            weight, found = weight_of_a_token(o, norm, row, rows), []
+            for v, before, target in zip(row.predicted, row.value, row.target, strict=True):
+                held = min(max(v, before - o.value_clip), before + o.value_clip)
+                outside = held != v
+                worse = (held - target) ** 2 > (v - target) ** 2
+                loss += weight * 0.5 * max((v - target) ** 2, (held - target) ** 2)
+                found.append(0.0 if outside and worse else weight * (v - target))
+            slopes.append(found)
+        return loss, slopes
+
+    return whole
+
+
+def reward_model(batch: Batch, o: Any) -> tuple[float, Slopes]:
+    rows = answers(batch)
+    pairs, loss, slopes = len(rows) // 2, 0.0, [[0.0] * len(row) for row in rows]
+    for i in range(0, len(rows), 2):
+        good, bad = rows[i].predicted[-1], rows[i + 1].predicted[-1]
+        value, slope = logistic(good - bad)
+        loss += (value + o.center * (good + bad) ** 2) / pairs
+        slopes[i][-1] = (slope + 2 * o.center * (good + bad)) / pairs
+        slopes[i + 1][-1] = (-slope + 2 * o.center * (good + bad)) / pairs
+    return loss, slopes
+
+
 def brain(batch: Batch, o: Any) -> tuple[float, Slopes]:
     rows = answers(batch)
     groups = sorted({row.group for row in rows})
@@ -228,22 +289,35 @@ TEXTBOOK: dict[str, Callable[[Batch, Any], tuple[float, Slopes]]] = {
     "dpo_nll": dpo_nll,
     "dr_grpo": per_token(surrogate, "constant"),
     "grpo": per_token(surrogate, "sequence"),
+    "grpo_process": per_token(surrogate, "sequence"),
     "gspo": per_sequence(averaged=True),
     "ipo": over_pairs(ipo),
     "mdpo_on": per_token(mirror, "token"),
     "nca": over_pairs(nca),
     "online_rft": per_token(weighted, "sequence"),
+    "ppo": per_token(surrogate, "token"),
+    "ppo_critic": critic("token"),
     "r_dpo": over_pairs(r_dpo),
     "raft": per_token(likelihood, "token"),
     "raft_pp": per_token(surrogate, "token"),
     "rdpo": over_pairs(rdpo),
     "reinforce_pp": per_token(surrogate, "token"),
+    "reward_model": reward_model,
     "rft": per_token(weighted, "sequence"),
     "rloo": per_sequence(averaged=False),
+    "rto": per_token(surrogate, "sequence"),
+    "rto_critic": critic("sequence"),
     "sft": per_token(likelihood, "token"),
     "simpo": over_pairs(simpo),
     "slic": over_pairs(slic),
     "sppo": over_pairs(sppo),
+    "tdpo1": over_pairs(tdpo1),
+    "tdpo2": over_pairs(tdpo2),
+}
+
+KL_SLOPES: dict[str, Callable[[Batch, Any], tuple[float, Slopes]]] = {
+    "tdpo1": over_pairs(tdpo1_kl),
+    "tdpo2": over_pairs(tdpo2_kl),
 }
 
 HYPERPARAMETERS: dict[str, list[dict[str, Any]]] = {
@@ -253,21 +327,29 @@ HYPERPARAMETERS: dict[str, list[dict[str, Any]]] = {
     "dpo_nll": [{}, {"beta": 0.3, "alpha": 0.5, "nll": "token"}],
     "dr_grpo": [{"max_tokens": 6}, {"max_tokens": 100, "clip_eps": 0.1}],
     "grpo": [{}, {"clip_eps": 0.1, "beta_kl": 0.0}, {"beta_kl": 1.0}],
+    "grpo_process": [{}, {"clip_eps": 0.1, "beta_kl": 0.0}],
     "gspo": [{}, {"clip_low": 0.1, "clip_high": 0.2}],
     "ipo": [{}, {"beta": 0.5, "length_averaged": True}],
     "mdpo_on": [{}, {"t_k": 0.3}],
     "nca": [{}, {"beta": 0.05}],
     "online_rft": [{}],
+    "ppo": [{}, {"clip_eps": 0.1}],
+    "ppo_critic": [{}, {"value_clip": 0.5}],
     "r_dpo": [{}, {"beta": 0.5, "alpha": 0.2}],
     "raft": [{}],
     "raft_pp": [{}, {"clip_eps": 0.05}],
     "rdpo": [{}, {"beta": 0.5, "eps": 0.3}],
     "reinforce_pp": [{}, {"kl_coef": 0.0, "clip_eps": 0.1}],
+    "reward_model": [{}, {"center": 0.3}],
     "rft": [{}],
     "rloo": [{}, {"kl_coef": 0.0, "clip_eps": 0.5}],
+    "rto": [{}, {"clip_eps": 0.1}],
+    "rto_critic": [{}, {"value_clip": 0.5}],
     "sft": [{}, {"reduction": "sequence"}],
     "simpo": [{}, {"beta": 5.0, "gamma_beta_ratio": 0.2}],
     "slic": [{}, {"beta": 0.5, "delta": 0.2}],
     "sppo": [{}, {"beta": 0.5}],
+    "tdpo1": [{}, {"beta": 2.0}],
+    "tdpo2": [{}, {"beta": 2.0, "alpha": 1.5}],
 }
 """What each is tested with: its defaults, and others that bring out every term."""
