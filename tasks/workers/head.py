@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from tasks.workers.failure import BadInput
 
-SLICE = 2**26
-"""Logits of one slice: 256 MiB in float32, and the backward pass holds about three such tensors."""
+SLICE, CPU_SLICE = 2**26, 2**20
+"""Logits of one slice; the backward pass holds about three such tensors, in float32. On a CPU they fit its cache."""
 
 
 class TokenHead(nn.Linear):
@@ -109,7 +109,8 @@ def _logsumexp(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, 
 
 
 def _slices(hidden: Tensor, weight: Tensor) -> Iterator[slice]:
-    width = max(1, SLICE // max(1, len(hidden)))
+    size = CPU_SLICE if hidden.device.type == "cpu" else SLICE
+    width = max(1, size // max(1, len(hidden)))
     for start in range(0, len(weight), width):
         yield slice(start, min(start + width, len(weight)))
 

@@ -13,7 +13,7 @@ M, E, V = 7, 5, 23
 
 @pytest.fixture(params=[1, 4, 10_000], ids=lambda width: f"slices of {width}")
 def width(request, monkeypatch):
-    monkeypatch.setattr(head, "SLICE", request.param * M)
+    monkeypatch.setattr(head, "CPU_SLICE", request.param * M)
 
 
 def tensors(dtype=torch.float64):
@@ -71,7 +71,7 @@ def test_in_bfloat16_the_sums_are_in_float32(width):
 
 
 def test_a_slice_of_logits_is_all_that_lives(monkeypatch):
-    monkeypatch.setattr(head, "SLICE", 4 * M)
+    monkeypatch.setattr(head, "CPU_SLICE", 4 * M)
     seen = []
     original = head._logits
     monkeypatch.setattr(head, "_logits", lambda *parts: seen.append(original(*parts).numel()) or original(*parts))
