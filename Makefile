@@ -65,8 +65,8 @@ check-static: setup
 	@$(BIN)/lint-imports
 
 .PHONY: bench
-bench: setup ## Measure what the README states: learning, overhead, sampling, storage, grading, lines. An hour and a half or so.
-	@for figure in demo overhead sampling store grader hostile lines; do \
+bench: setup ## Measure what the README states: learning, training, overhead, sampling, storage, grading, lines. Hours.
+	@for figure in demo learning train overhead sampling store grader hostile lines; do \
 	  echo "== $$figure"; $(BIN)/python -m tests.bench.$$figure; done
 
 # torchvision, torchaudio and torchcodec are named by vLLM, used by nothing here, and large.

@@ -12,7 +12,9 @@ this package.
 # pyarrow ships no types, so strict checking would only report what it cannot know.
 # pyright: basic
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -114,6 +116,25 @@ class Store:
                 tables.append(pq.read_table(stream, columns=list(columns) if columns else None))
         return pa.concat_tables(tables).unify_dictionaries()
 
+    def mapped(self, ref: Ref[Any], scratch: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the whole artifact as the memory map of a plain copy: its pages are the system's to drop and reread.
+
+        The copy is a file in `scratch` whose name is gone before this returns; its space is, with the table.
+
+        Raises:
+            ArtifactMissing, ArtifactDamaged, SchemaMismatch: as for `verify`.
+        """
+        with ExitStack() as stack:
+            copy = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch))
+            writer: Any = None
+            for batch in map(_without_dictionaries, self.batches(ref, columns)):
+                writer = writer or stack.enter_context(pa.ipc.new_file(copy.name, batch.schema))
+                writer.write_batch(batch)
+            if writer is None:
+                return self.table(ref, columns)
+            writer.close()
+            return pa.ipc.open_file(pa.memory_map(copy.name)).read_all()
+
     def read(self, ref: Ref[Any], row_type: type[Row]) -> Iterator[Row]:
         """Yield the rows in the order they were written, holding one row group at a time.
 
@@ -144,3 +165,9 @@ class Store:
         """
         for _, rows in groupby(self.read(ref, row_type), key=attrgetter("prompt_id")):
             yield list(rows)
+
+
+def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Row groups have dictionaries of their own, and an Arrow file holds one per column."""
+    columns = [c.dictionary_decode() if isinstance(c, pa.DictionaryArray) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -32,7 +32,7 @@ def score(job: ScoreJob) -> None:
     rank, world = _join()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else "cpu"
     store = Store(job.store)
-    table = store.table(Ref.from_json(job.rows))
+    table = store.mapped(Ref.from_json(job.rows), job.progress.parent)
     sequences = Sequences.of(table)
     model = load_frozen(job.model, job.scores, job.dtype, torch.device(device))
     if rank == 0:

@@ -31,8 +31,9 @@ from tasks.workers.policy import load, load_frozen
 from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
 from tasks.workers.saving import save
 from tasks.workers.sequences import Sequences, arrays
+from tasks.workers.stepreport import StepReport, committed_checkpoints
 from tasks.workers.template import load_tokenizer
-from tasks.workers.trainer import MicroBatches, ObjectiveTrainer, StepReport, committed_checkpoints
+from tasks.workers.trainer import MicroBatches, ObjectiveTrainer
 
 
 def start_distributed() -> tuple[int, int, torch.device]:
@@ -55,12 +56,13 @@ def start_distributed() -> tuple[int, int, torch.device]:
 
 def rows_of_job(job: TrainJob, objective: Objective) -> tuple[Sequences, int]:
     """The rows with all columns the objective needs, and how many were too long."""
-    store = Store(job.store)
+    store, scratch = Store(job.store), job.progress.parent
     rows: Ref[Any] = Ref.from_json(job.rows)
     scored = {
-        name: arrays(store.table(Ref.from_json(ref), columns=["values"]), "values") for name, ref in job.scored.items()
+        name: arrays(store.mapped(Ref.from_json(ref), scratch, columns=["values"]), "values")
+        for name, ref in job.scored.items()
     }
-    sequences = with_scores(Sequences.of(store.table(rows)), scored)
+    sequences = with_scores(Sequences.of(store.mapped(rows, scratch)), scored)
     sequences, dropped = short_enough(sequences, job.training.max_length)
     sequences = with_recorded_reference(objective, sequences, job.training.reference_logprobs)
     return with_final_columns(objective, sequences), dropped

@@ -6,16 +6,14 @@ reports one line per optimizer step, averaged exactly over processes and micro-b
 """
 
 import dataclasses
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch.utils.data import Dataset, Sampler, SequentialSampler
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 
 from tasks.objectives import Batch, Objective
 from tasks.workers.batches import Plan
@@ -23,10 +21,8 @@ from tasks.workers.collate import collate
 from tasks.workers.failure import NotFinite
 from tasks.workers.packing import padded
 from tasks.workers.policy import per_token
-from tasks.workers.progress import report
 from tasks.workers.sequences import Sequences
 
-COMMITTED = "odr-committed.json"
 NAMED = 8
 """Rows that an error names."""
 READ = {field.name for field in dataclasses.fields(Batch)} - {"ref_kl"}
@@ -158,68 +154,3 @@ class ObjectiveTrainer(Trainer):
         sums = dict(zip(names, totals.tolist(), strict=True))
         metrics = {name: s / n if n else s for name, (s, n) in sums.items() if n or name == "loss"}
         return metrics | dict(zip(tops, largest.tolist(), strict=True))
-
-
-class StepReport(TrainerCallback):
-    """Appends one progress line per optimizer step; marks checkpoints that are complete; stops at `max_kl`."""
-
-    def __init__(self, trainer: ObjectiveTrainer, progress: Path, max_kl: float | None = None) -> None:
-        self._trainer, self._progress, self._max_kl = trainer, progress, max_kl
-        self.stopped: str | None = None
-        """Why training ended before its last step."""
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Have the engine keep the norm where it clips by itself."""
-        keep_plain_norm(self._trainer.model_wrapped)
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start collecting the step's rows."""
-        self._trainer.rows.clear()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Report loss, metrics, learning rate and gradient norm.
-
-        Raises:
-            NotFinite: the gradient is not a number; its step is never saved.
-        """
-        engine: Any = self._trainer.model_wrapped
-        norm = float(engine.get_global_grad_norm())
-        if not math.isfinite(norm):
-            state.global_step -= 1  # counted already; the error names the step that has failed
-            raise self._trainer.not_finite(f"the gradient's norm is {norm}", self._trainer.rows)
-        metrics = self._trainer.drain()
-        metrics["grad_norm"] = norm
-        metrics["learning_rate"] = float(kwargs["lr_scheduler"].get_last_lr()[0])
-        if self._max_kl is not None and metrics["kl/old"] > self._max_kl:  # the same number on every process
-            self.stopped = f"kl/old {metrics['kl/old']:.3g} above train.max_kl after step {state.global_step}"
-            control.should_training_stop = True
-        if state.is_world_process_zero:
-            report(self._progress, kind="step", step=state.global_step, total=state.max_steps, metrics=metrics)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the marker without which a checkpoint is not used."""
-        if dist.is_initialized():
-            dist.barrier()
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            report(folder / COMMITTED, step=state.global_step, processes=args.world_size)
-            report(self._progress, kind="checkpoint", step=state.global_step)
-
-
-def keep_plain_norm(engine: Any) -> None:
-    """ZeRO 0 in float32 computes the gradient's norm to clip by it, and forgets it: keep it where others do."""
-
-    def clip() -> None:
-        engine._global_grad_norm = clip_grad_norm_(
-            parameters=engine.module.parameters(), max_norm=engine.gradient_clipping(), mpu=engine.mpu
-        )
-
-    from deepspeed.runtime.utils import clip_grad_norm_
-
-    engine.clip_fp32_gradients = clip
-
-
-def committed_checkpoints(folder: Path) -> Iterator[Path]:
-    """Complete checkpoints of a run, newest first."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMMITTED}")]
-    yield from sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from safetensors.numpy import load_file
 
-from artifacts import Group, Ref, Store
+from artifacts import Grade, Group, Ref, Store
 from tests.e2e.small_campaign import SMALL, odr, results, stages
 
 pytestmark = pytest.mark.slow
@@ -35,10 +37,8 @@ def test_grpo_trains_on_whole_groups_of_the_same_rollouts(home: Path) -> None:
     first, *_, last = curve(home, "grpo")
     assert first["ratio/mean"] == pytest.approx(1, abs=1e-5)
     assert first["ratio/max"] == pytest.approx(1, abs=1e-3)
-    assert (first["clip_fraction"], first["kl/ref"]) == (
-        0,
-        0,
-    )  # the reference is the policy that the iteration starts from
+    # The reference is the policy that the iteration starts from, though scored in other company.
+    assert (first["clip_fraction"], first["kl/ref"]) == (0, pytest.approx(0, abs=1e-6))
     assert first["coef/right"] < 0 < first["coef/wrong"]
     assert last["kl/ref"] > 0
 
@@ -73,3 +73,45 @@ def test_simpo_needs_no_reference(home: Path) -> None:
     assert first["coef/chosen"] < 0 < first["coef/rejected"]
     policy = Path(results(home, "simpo")["iterations"][1]["policy"]["path"])
     assert json.loads((policy / "odr-checkpoint.json").read_text())["facts"]["parents"]["reference"] is None
+
+
+def test_ppo_trains_a_critic_on_the_same_rows_in_a_child_of_its_own(home: Path) -> None:
+    done = odr(home, "demo", *SMALL, *NO_EXAM, "name=ppo", "objective=ppo", "critic={learning_rate: 1e-3}")
+
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = results(home, "ppo")["iterations"][1]
+    made = [(s["label"], s["stage"]) for s in found["stages"] if s["stage"] in ("score", "train")]
+    assert made == [
+        ("iteration 1 · ref_logprobs", "score"),
+        ("iteration 1 · values", "score"),
+        ("iteration 1", "train"),
+        ("iteration 1 · critic", "train"),
+    ]
+    critic = Path(found["critic"]["path"])
+    steps = [json.loads(line) for line in (critic / "training.jsonl").read_text().splitlines()]
+    assert steps[0]["values/mean"] == 0  # a new critic says 0 everywhere
+    assert steps[0]["errors/squared"] == pytest.approx(steps[0]["returns/squared"])
+    assert steps[-1]["values/mean"] != 0
+    assert abs(load_file(critic / "model.safetensors")["score.weight"]).max() > 0
+    assert curve(home, "ppo")[0]["ratio/mean"] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_reward_model_learns_from_pairs_and_joins_the_rule(home: Path) -> None:
+    settings = [*SMALL, "seed=0"]
+    done = odr(home, "reward-model", "demo/1", "configs/demo.yaml", *settings, "train.learning_rate=1e-3")
+    assert done.returncode == 0, done.stderr[-4000:]
+    section = yaml.safe_load(done.stdout[done.stdout.index("reward_model:") :])["reward_model"]
+    assert section["std"] > 0
+
+    judged = odr(home, "demo", *SMALL, *NO_EXAM, "name=judged", f"reward_model={json.dumps(section)}")
+
+    assert judged.returncode == 0, judged.stderr[-4000:]
+    found = results(home, "judged")["iterations"][1]
+    assert [s["stage"] for s in found["stages"]][:4] == ["sample", "grade", "score", "reward"]
+    rule = list(Store(home / "store").read(Ref.from_json(found["grades"]), Grade))
+    assert {grade.reward for grade in rule} == {0.0, 1.0}
+    (reward,) = (home / "cache").glob("reward-*")
+    ref = json.loads(json.loads(reward.read_text())["result"])["ref"]
+    both = list(Store(home / "store").read(Ref.from_json(ref), Grade))
+    assert [(a.prompt_id, a.correct) for a in both] == [(b.prompt_id, b.correct) for b in rule]
+    assert len({a.reward for a in both}) > 10

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from artifacts import Accepted, Grade, Group, Pair, Prompt, Ref, Rollout, Score, Store
+from artifacts import Accepted, Grade, Group, Pair, Prompt, Ref, Rollout, Score, Store, TokenScores
 
-ROW_TYPES = [Prompt, Rollout, Grade, Pair, Accepted, Group, Score]
+ROW_TYPES = [Prompt, Rollout, Grade, Pair, Accepted, Group, TokenScores, Score]
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _PLAIN = {str: _TEXT, int: st.integers(-(2**63), 2**63 - 1), float: st.floats(), bool: st.booleans()}

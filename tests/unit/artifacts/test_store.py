@@ -242,6 +242,31 @@ def test_batches_give_the_columns_asked_for(tmp_path):
     assert store.table(ref, columns=["seed"]).column_names == ["seed"]
 
 
+def test_a_mapped_table_says_what_the_table_says_and_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts_module, "GROUP_ROWS", 3)  # several row groups, each with a dictionary of its own
+    store, scratch = Store(tmp_path / "store"), tmp_path / "scratch"
+    scratch.mkdir()
+    ref = write(store, [rollout(i, prompt_id=f"p{i // 4}", tokens=i % 3 + 1) for i in range(20)])
+
+    mapped = store.mapped(ref, scratch)
+
+    assert mapped.to_pylist() == store.table(ref).to_pylist()
+    assert store.mapped(ref, scratch, ["completion_ids"]).column_names == ["completion_ids"]
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_mapped_table_takes_no_memory_of_its_own(tmp_path):
+    store = Store(tmp_path / "store")
+    ref = write(store, [rollout(i, prompt_id=f"p{i}", tokens=2_000) for i in range(2_000)])
+
+    before = pa.total_allocated_bytes()
+    mapped = store.mapped(ref, tmp_path)
+    taken = pa.total_allocated_bytes() - before
+
+    assert mapped.nbytes > 30 << 20
+    assert taken < 1 << 20
+
+
 def test_groups_are_the_neighbours_of_one_prompt(tmp_path):
     store = Store(tmp_path)
     ids = ["a", "a", "b", "a"]

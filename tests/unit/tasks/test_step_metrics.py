@@ -9,7 +9,8 @@ from task_examples import a_batch, rows_only
 
 from tasks import objectives
 from tasks.workers.failure import NotFinite
-from tasks.workers.trainer import ObjectiveTrainer, StepReport
+from tasks.workers.stepreport import StepReport
+from tasks.workers.trainer import ObjectiveTrainer
 
 
 def a_trainer(name, **options):

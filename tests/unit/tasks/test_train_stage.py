@@ -13,7 +13,7 @@ from tasks import train as module
 from tasks.launch import ChildFailed
 from tasks.settings import Machine, Training
 from tasks.workers.jobs import TrainJob
-from tasks.workers.trainer import COMMITTED, committed_checkpoints
+from tasks.workers.stepreport import COMMITTED, committed_checkpoints
 
 
 @pytest.fixture(autouse=True)
