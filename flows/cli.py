@@ -91,6 +91,7 @@ def run_campaign(
     anew = extent.refreshed(loaded, refresh, from_iteration)
     steps = Steps.of(loaded, workspace, frozenset(anew))
     steps.base_model()
+    steps.named_models()
     engine_environments(loaded.machine)
     if not loaded.machine.deepspeed.is_file():
         raise FileNotFoundError(
@@ -188,13 +189,13 @@ def evaluate(
 @app.command(name="reward-model")
 def reward_model(
     iteration: Annotated[str, typer.Argument(help="campaign/iteration whose rollouts it learns from, such as demo/1.")],
-    config: Annotated[Path, typer.Argument(help="The campaign's config.", show_default=False)],
     overrides: Overrides = None,
     verbose: Verbose = False,
 ) -> None:
     """Train a reward model on the pairs of one iteration, and print the section a config needs to use it.
 
-    Example: odr reward-model demo/1 configs/demo.yaml train.learning_rate=1e-4
+    The campaign's own config holds; overrides change it for the reward model alone.
+    Example: odr reward-model demo/1 train.learning_rate=1e-4
     """
     workspace = _setup(verbose)
     with clear_errors():
@@ -202,7 +203,7 @@ def reward_model(
 
         if not verbose:
             environment.quiet_prefect()
-        out.print(train_reward_model(workspace, iteration, config, overrides or []), soft_wrap=True, markup=False)
+        out.print(train_reward_model(workspace, iteration, overrides or []), soft_wrap=True, markup=False)
 
 
 @app.command()

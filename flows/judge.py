@@ -1,7 +1,5 @@
 """`odr reward-model`: from the name of an iteration to a section of a config."""
 
-from pathlib import Path
-
 import yaml
 
 from flows import environment, report
@@ -9,7 +7,7 @@ from flows.config import load
 from tasks.workspace import Workspace
 
 
-def train_reward_model(workspace: Workspace, name: str, config: Path, overrides: list[str]) -> str:
+def train_reward_model(workspace: Workspace, name: str, overrides: list[str]) -> str:
     """Run the flow on the rollouts of `campaign/iteration`; return the `reward_model:` section as YAML.
 
     Raises:
@@ -29,7 +27,7 @@ def train_reward_model(workspace: Workspace, name: str, config: Path, overrides:
         raise ValueError(
             f"the results of {campaign} do not say which rollouts it used; run it again, which takes seconds"
         )
-    loaded = load(config, [*overrides, f"name={campaign}"])
+    loaded = load(report.folder(workspace, campaign) / report.CONFIG, overrides)
     with environment.local_server():
         section = reward_model(loaded, int(number), before["policy"], chosen["rollouts"], chosen["grades"])
     return yaml.safe_dump({"reward_model": section}, sort_keys=False).rstrip()

@@ -12,7 +12,7 @@ from flows.steps import Steps
 from tasks.train import curve_of
 from tasks.workspace import Workspace
 
-RESULTS = "results.json"
+RESULTS, CONFIG = "results.json", "config.yaml"
 
 
 def folder(workspace: Workspace, campaign: str) -> Path:
@@ -45,11 +45,11 @@ def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
     facts = {"campaign": config.name, "objective": objective, "seed": config.seed, "iterations": rows}
     write_atomically(place / RESULTS, json.dumps(facts, indent=1).encode())
     resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    (place / "config.yaml").write_text(resolved, encoding="utf-8")
+    (place / CONFIG).write_text(resolved, encoding="utf-8")
     plot_accuracy({config.name: facts}, place / "accuracy.png")
     curves = [curve_of(Checkpoint.from_json(result["policy"])) for result in results[1:]]
     plot_training(curves, place / "training.png")
-    return [place / name for name in (RESULTS, "config.yaml", "accuracy.png", "training.png")]
+    return [place / name for name in (RESULTS, CONFIG, "accuracy.png", "training.png")]
 
 
 def read(workspace: Workspace, campaign: str) -> dict[str, Any]:

@@ -50,6 +50,12 @@ class Steps:
         workspace = self.run.workspace
         return models.resolve(model_folder(workspace, name), None, workspace)
 
+    def named_models(self) -> list[Checkpoint]:
+        """All of these; a name that means nothing is found before anything starts."""
+        token_reward, judge = self.config.token_reward, self.config.reward_model
+        names = [token_reward.policy, token_reward.reference] if token_reward else []
+        return [self.named_model(name) for name in [*names, *([judge.model] if judge else [])]]
+
     def prompts(self, iteration: int) -> Ref[Prompt]:
         """The problems of one iteration."""
         seed = derive_seed(self.config.seed, "prompts")

@@ -120,3 +120,10 @@ class TrainJob(Job):
     failure: Path
     result: Path
     """Written last by rank 0: steps, stage, world size. No result, no success."""
+
+
+def scratch_of(job: ScoreJob | TrainJob) -> Path:
+    """A folder for files that nobody needs afterwards; of the work folder, so that the finished stage removes it."""
+    folder = job.progress.parent / "scratch"
+    folder.mkdir(exist_ok=True)
+    return folder

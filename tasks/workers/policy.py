@@ -24,13 +24,14 @@ from tasks.workers.packing import Packed, pack
 from tasks.workers.sequences import Sequences
 
 
-def load(folder: str, trains: Trained, dtype: torch.dtype) -> Any:
+def load(folder: str, trains: Trained, dtype: torch.dtype, *, new_head: bool = True) -> Any:
     """A model of this kind from a Hugging Face folder, its attention packed, its dropout off.
 
-    A critic made of a policy gets a head of zeros: it says 0 everywhere, whatever the seed.
+    A critic or reward model made of a policy gets a head of zeros: it says 0 everywhere, whatever the seed.
 
     Raises:
-        BadInput: the folder's architecture cannot be trained this way.
+        BadInput: the folder's architecture cannot be trained this way, or weights are missing; without `new_head` that
+            of a critic or reward model counts as well.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     kinds = set(getattr(config.get_text_config(), "layer_types", None) or ["full_attention"])
@@ -39,7 +40,9 @@ def load(folder: str, trains: Trained, dtype: torch.dtype) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "attn_implementation": attention.NAME}
     config.attention_dropout = 0.0
     if trains == "policy":
-        model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, output_loading_info=True, **options)
+        model, found = loaded
+        _check_complete(folder, model, set(found["missing_keys"]))
         token_head(model)
         return model
     config.num_labels, config.classifier_dropout = 1, 0.0
@@ -47,16 +50,16 @@ def load(folder: str, trains: Trained, dtype: torch.dtype) -> Any:
         folder, config=config, output_loading_info=True, **options
     )
     missing = set(found["missing_keys"])
-    if others := sorted(name for name in missing if not name.startswith("score.")):
-        raise BadInput(f"{folder} lacks {', '.join(others[:3])} of a {type(model).__name__}")
+    _check_complete(folder, model, {name for name in missing if not (new_head and name.startswith("score."))})
     if missing:
         _zero(model.score)
     return model
 
 
 def load_frozen(folder: str, scores: Trained, dtype: str, device: torch.device) -> Any:
-    """A model that is only asked; its parameters take no gradient."""
-    return load(folder, scores, getattr(torch, dtype)).requires_grad_(False).eval().to(device)
+    """A model that is only asked; its parameters take no gradient. A reward model must have learned before."""
+    model = load(folder, scores, getattr(torch, dtype), new_head=scores == "critic")
+    return model.requires_grad_(False).eval().to(device)
 
 
 def per_token(model: Any, trains: Trained, packed: Packed, reference: Any = None) -> tuple[Tensor, Tensor | None]:
@@ -121,6 +124,12 @@ def transformers_model(model: Any) -> Any:
     """The transformers model inside DeepSpeed's and LoRA's wrappers."""
     model = getattr(model, "module", model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _check_complete(folder: str, model: Any, missing: set[str]) -> None:
+    """Weights that are not in the folder would be random ones."""
+    if missing:
+        raise BadInput(f"{folder} is no {type(model).__name__}: it lacks {', '.join(sorted(missing)[:3])}")
 
 
 def _zero(linear: nn.Linear) -> None:

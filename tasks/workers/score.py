@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from artifacts import Ref, Store, TokenScores
 from tasks.workers.failure import reported
-from tasks.workers.jobs import ScoreJob
+from tasks.workers.jobs import ScoreJob, scratch_of
 from tasks.workers.policy import load_frozen
 from tasks.workers.policy import score as token_scores
 from tasks.workers.progress import report
@@ -32,7 +32,7 @@ def score(job: ScoreJob) -> None:
     rank, world = _join()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else "cpu"
     store = Store(job.store)
-    table = store.mapped(Ref.from_json(job.rows), job.progress.parent)
+    table = store.mapped(Ref.from_json(job.rows), scratch_of(job))
     sequences = Sequences.of(table)
     model = load_frozen(job.model, job.scores, job.dtype, torch.device(device))
     if rank == 0:

@@ -25,7 +25,7 @@ from tasks.workers import progress
 from tasks.workers.arguments import arguments
 from tasks.workers.batches import plan
 from tasks.workers.failure import reported
-from tasks.workers.jobs import TrainJob
+from tasks.workers.jobs import TrainJob, scratch_of
 from tasks.workers.lora import adapted
 from tasks.workers.policy import load, load_frozen
 from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
@@ -56,7 +56,7 @@ def start_distributed() -> tuple[int, int, torch.device]:
 
 def rows_of_job(job: TrainJob, objective: Objective) -> tuple[Sequences, int]:
     """The rows with all columns the objective needs, and how many were too long."""
-    store, scratch = Store(job.store), job.progress.parent
+    store, scratch = Store(job.store), scratch_of(job)
     rows: Ref[Any] = Ref.from_json(job.rows)
     scored = {
         name: arrays(store.mapped(Ref.from_json(ref), scratch, columns=["values"]), "values")

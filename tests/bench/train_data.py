@@ -172,7 +172,7 @@ class Setup:
     learning_rate: float
     checkpointing: bool
     """Of activations."""
-    micro_tokens: int = 2048
+    micro_tokens: int
     """Ours: tokens per forward pass."""
     micro: int = 1
     """TRL's: `per_device_train_batch_size`, in pairs or in answers."""

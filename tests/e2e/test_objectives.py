@@ -97,8 +97,7 @@ def test_ppo_trains_a_critic_on_the_same_rows_in_a_child_of_its_own(home: Path) 
 
 
 def test_a_reward_model_learns_from_pairs_and_joins_the_rule(home: Path) -> None:
-    settings = [*SMALL, "seed=0"]
-    done = odr(home, "reward-model", "demo/1", "configs/demo.yaml", *settings, "train.learning_rate=1e-3")
+    done = odr(home, "reward-model", "demo/1", "train.learning_rate=1e-3")
     assert done.returncode == 0, done.stderr[-4000:]
     section = yaml.safe_load(done.stdout[done.stdout.index("reward_model:") :])["reward_model"]
     assert section["std"] > 0

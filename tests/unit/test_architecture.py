@@ -137,7 +137,7 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["/home/someone/data", "path=/root/x", '"/work/main"', "'/mnt/models/a'", "cd /data/x"]
+    "line", ["/home/someone/data", "path=/root/x", '"/workspace/main"', "'/mnt/models/a'", "cd /data/x"]
 )
 def test_the_path_scan_sees_a_machine(line: str) -> None:
     assert MACHINE_PATH.search(line)

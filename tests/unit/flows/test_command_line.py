@@ -280,3 +280,9 @@ def test_text_of_a_model_cannot_command_the_terminal(workspace):
     assert "[bold]" in text.plain  # shown, not obeyed
     assert not set(text.plain) & {"\x1b", "\x07", "\u202e"}
     assert not text.spans
+
+
+def test_a_reward_model_is_trained_on_an_iteration_that_is_there(odr):
+    refused(odr("reward-model", "demo"), "demo: expected campaign/iteration, counted from 1, such as demo/1")
+    refused(odr("reward-model", "demo/0"), "demo/0: expected campaign/iteration")
+    refused(odr("reward-model", "demo/1"), "no finished campaign 'demo'")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from artifacts import Checkpoint, Ref
 from flows.mirror import _prefixed, campaign_key, flat_parameters
 from flows.steps import Steps, derive_seed
+from tasks.models import ModelMissing
 
 
 def a_ref(kind):
@@ -81,6 +82,15 @@ def test_the_dpo_policy_of_rto_comes_with_a_reference_of_its_own(steps, model_fo
     scorers = steps("objective=rto", section).scorers(a_checkpoint("b"), a_checkpoint("a"), a_checkpoint("c"))
 
     assert (scorers["dpo_logprobs"].path, scorers["dpo_ref_logprobs"].path) == (str(model_folder), str(other))
+
+
+def test_models_that_the_config_names_are_found_before_anything_starts(steps, model_folder):
+    judged = steps(f"reward_model={{model: {model_folder}, mean: 0, std: 1}}")
+
+    assert [model.path for model in judged.named_models()] == [str(model_folder)]
+    assert steps().named_models() == []
+    with pytest.raises(ModelMissing, match="no model folder /no/such"):
+        steps("objective=rto", f"token_reward={{policy: {model_folder}, reference: /no/such}}").named_models()
 
 
 def test_the_critic_is_trained_on_the_same_rows_with_settings_of_its_own(steps):

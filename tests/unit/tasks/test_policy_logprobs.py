@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, LlamaConfig, Qwen2Config
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification, LlamaConfig, Qwen2Config
 
 from tasks.workers import attention, policy
 from tasks.workers.failure import BadInput
@@ -142,6 +142,24 @@ def test_a_critic_is_asked_before_each_token_and_a_reward_model_after(folder, tm
 
 
 # --- scoring -----------------------------------------------------------------------------------------------------
+
+
+def test_a_policy_is_no_reward_model(folder):
+    """A head of zeros would score every answer 0 and say nothing of it."""
+    with pytest.raises(BadInput, match=r"is no \w+ForTokenClassification: it lacks score\."):
+        policy.load_frozen(str(folder), "reward_model", "float32", torch.device("cpu"))
+    assert policy.load_frozen(str(folder), "critic", "float32", torch.device("cpu")).score.weight.abs().max() == 0
+
+
+def test_a_critic_is_no_policy_unless_its_head_is_the_embedding(folder, tmp_path):
+    """What is not in the folder would be drawn at random."""
+    policy.load(str(folder), "critic", torch.float32).save_pretrained(tmp_path)
+
+    if AutoConfig.from_pretrained(folder).tie_word_embeddings:
+        policy.load(str(tmp_path), "policy", torch.float32)
+    else:
+        with pytest.raises(BadInput, match=r"is no \w+ForCausalLM: it lacks lm_head.weight"):
+            policy.load(str(tmp_path), "policy", torch.float32)
 
 
 @pytest.mark.parametrize("micro_tokens", [1, 12, 1000])
