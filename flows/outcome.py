@@ -14,7 +14,7 @@ KEPT = "\nFinished work is kept: the same command goes on from there."
 def clear_errors() -> Iterator[None]:
     """Say in one sentence whatever a user can put right."""
     from artifacts import ArtifactError
-    from tasks.launch import ChildFailed
+    from tasks.child import ChildFailed
 
     try:
         yield

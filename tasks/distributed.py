@@ -6,17 +6,25 @@ from pathlib import Path
 
 from tasks import launch
 from tasks.caching import Run
+from tasks.child import Child
 from tasks.devices import gpus, train_processes, visible
 
 
-def child(name: str, worker: Path, job: Path, failure: Path, run: Run) -> launch.Child:
+def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fix: str) -> Child:
     """The processes that run `worker`, a file of `tasks.workers`, on one job: as many as train on this machine."""
     processes = train_processes(run.machine)
     environment = {"OMP_NUM_THREADS": str(run.machine.threads)}
     if not run.machine.hostfile and (indices := gpus(run.machine)):
         environment |= visible(indices[:processes])
-    words = command(run, processes, worker, job, environment)
-    return launch.Child(name, words, run.workdir / "log.txt", failure, environment)
+    return Child(
+        name,
+        command(run, processes, worker, job, environment),
+        run.workdir / "log.txt",
+        failure,
+        environment,
+        memory_fix,
+        run.machine.grace_seconds,
+    )
 
 
 def command(run: Run, processes: int, worker: Path, job: Path, environment: dict[str, str]) -> list[str]:

@@ -4,25 +4,22 @@ A child is a module with a job file. It runs under `tasks.workers.supervise`, wh
 only this process can write to: however this process ends, the pipe closes and the child's whole tree is ended.
 """
 
-import json
 import logging
 import os
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.child import Before, Child, why
 from tasks.workers import progress
 
 log = logging.getLogger(__name__)
 child_log = logging.getLogger("tasks.child")
 
 POLL_SECONDS = 0.1
-TAIL_LINES = 30
 FORWARDED_LINES = 200
 """Log lines of one child that go into the task's log; all of them are in its file."""
 
@@ -40,34 +37,6 @@ QUIET = {
 }
 
 
-class ChildFailed(RuntimeError):
-    """A child did not finish its job; `kind` says whether the input, the memory or something else is to blame."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message)
-        self.kind = kind
-        self.message = message
-
-    def __str__(self) -> str:
-        return self.message
-
-
-@dataclass(frozen=True)
-class Child:
-    """A command, where it logs, and where it would say why it failed."""
-
-    name: str
-    command: Sequence[str]
-    log: Path
-    failure: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def shell(self) -> str:
-        """The command to repeat this child alone."""
-        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in self.environment.items())
-        return f"{variables} {shlex.join(self.command)}".strip()
-
-
 def module_command(module: str, job: Path) -> list[str]:
     """Run a worker module on a job file with this interpreter."""
     return [sys.executable, "-m", module, str(job)]
@@ -79,14 +48,14 @@ def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[d
     Raises:
         ChildFailed: one ended with a non-zero code; the others are ended first.
     """
-    running: list[tuple[Child, subprocess.Popen[bytes]]] = []
+    running: list[tuple[Child, Before, subprocess.Popen[bytes]]] = []
     started, ready = time.monotonic(), None
     offset = progress_file.stat().st_size if progress_file.exists() else 0
     forwarders = [_Forwarder(child) for child in children]
     try:
-        running = [(child, _start(child)) for child in children]
+        running = [(child, Before.of(child), _start(child)) for child in children]
         while True:
-            states = [process.poll() for _, process in running]
+            states = [process.poll() for _, _, process in running]
             lines, offset = progress.read(progress_file, offset)
             for line in lines:
                 if line["kind"] == "ready":
@@ -94,9 +63,9 @@ def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[d
                 on_progress(line)
             for forwarder in forwarders:
                 forwarder.forward()
-            for (child, _), code in zip(running, states, strict=True):
+            for (child, before, _), code in zip(running, states, strict=True):
                 if code:
-                    raise _failure(child, code)
+                    raise why(child, code, before)
             if all(code == 0 for code in states):
                 seconds = time.monotonic() - started
                 start_up = (ready or started) - started
@@ -106,10 +75,10 @@ def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[d
                 return
             time.sleep(POLL_SECONDS)
     finally:
-        for _, process in running:
+        for _, _, process in running:
             assert process.stdin is not None
             process.stdin.close()
-        for _, process in running:
+        for _, _, process in running:
             process.wait()
 
 
@@ -119,44 +88,13 @@ def _start(child: Child) -> subprocess.Popen[bytes]:
     log.debug("starting %s: %s", child.name, child.shell())
     with child.log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "tasks.workers.supervise", *child.command],
+            [sys.executable, "-m", "tasks.workers.supervise", str(child.grace_seconds), *child.command],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={**os.environ, **QUIET, **child.environment},
         )
-
-
-def _failure(child: Child, code: int) -> ChildFailed:
-    kind, message, fix = "crash", _exit_reason(code), ""
-    if child.failure.exists():
-        told = json.loads(child.failure.read_text(encoding="utf-8"))
-        kind, message, fix = told["kind"], told["message"], told["fix"]
-    headline = f"{child.name}: {message}" + (f". To fix: {fix}" if fix else "")
-    if kind == "bad_input":  # the child knew what was wrong; a traceback would only hide it
-        return ChildFailed(kind, headline)
-    if kind != "crash":
-        return ChildFailed(kind, f"{headline} (log: {child.log}; repeat this child alone with: {child.shell()})")
-    tail = "\n".join(f"    {line}" for line in _tail(child.log))
-    return ChildFailed(
-        kind,
-        f"{headline}\n  last lines of {child.log}:\n{tail}\n  repeat this child alone with:\n    {child.shell()}",
-    )
-
-
-def _exit_reason(code: int) -> str:
-    number = -code if code < 0 else code - 128  # negative: the supervisor itself was ended
-    if number > 0:
-        hint = " (out of host memory, or someone ended it)" if number == 9 else ""
-        return f"ended by signal {number}{hint}"
-    return f"exit code {code}"
-
-
-def _tail(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64_000))
-        return file.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
 
 
 class _Forwarder:

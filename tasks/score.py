@@ -13,6 +13,7 @@ import tasks.workers
 from artifacts import Checkpoint, Ref, TokenScores
 from tasks import launch
 from tasks.caching import Run, stage
+from tasks.child import ChildFailed
 from tasks.display import bar
 from tasks.distributed import child
 from tasks.objectives import Trained
@@ -21,6 +22,7 @@ from tasks.workers.jobs import ScoreJob
 log = logging.getLogger(__name__)
 
 WORKER = Path(tasks.workers.__file__).parent / "score.py"
+MEMORY_FIX = "lower machine.micro_tokens"
 
 
 @stage("score", code=lambda _: ("tasks.workers.score",))
@@ -53,9 +55,10 @@ def score(model: Checkpoint, rows: Ref[Any], scores: Trained, dtype: str, run: R
             elif line["kind"] == "scored":
                 answers.advance(line["sequences"])
 
-        launch.run([child("scorer", WORKER, job_path, job.failure, run)], job.progress, on_progress)
+        scorer = child("scorer", WORKER, job_path, job.failure, run, MEMORY_FIX)
+        launch.run([scorer], job.progress, on_progress)
     if not job.result.exists():
-        raise launch.ChildFailed("crash", f"the scorer ended without a result; see {run.workdir}")
+        raise ChildFailed("crash", f"the scorer ended without a result; see {run.workdir}")
     found: Ref[TokenScores] = Ref.from_json(json.loads(job.result.read_text(encoding="utf-8")))
     log.info("%s · score: %d answers under %s", run.label, found.rows, model.path)
     return found

@@ -327,6 +327,22 @@ class Machine(Settings):
     kv_cache_gib: int = Field(default=1, ge=1, description="Key-value cache of a sampling engine on the CPU, GiB.")
     grade_workers: int | None = Field(default=None, ge=0, description="Grading processes; default: one per core.")
 
+    retries: int = Field(
+        default=2,
+        ge=0,
+        description="More attempts at a stage whose child a signal ended, or that lost a device or node. What would "
+        "fail again (input, memory, a value that is not finite, an error of the program) gets none.",
+    )
+    retry_seconds: float = Field(
+        default=10.0, ge=0, description="Wait before the first further attempt; doubled each time, at most 10 min."
+    )
+    grace_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds a trainer has to save its optimizer state when it is asked to end (SIGTERM, a cancelled "
+        "flow). Large models need more; Prefect ends a cancelled flow after 30 s.",
+    )
+
     @model_validator(mode="after")
     def _each_device_once(self) -> "Machine":
         if self.devices != "auto" and len(set(self.devices)) < len(self.devices):

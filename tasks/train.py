@@ -10,6 +10,7 @@ import tasks.workers
 from artifacts import Checkpoint, Ref, TokenScores, checkpoints
 from tasks import launch, objectives
 from tasks.caching import Run, stage
+from tasks.child import ChildFailed
 from tasks.display import bar
 from tasks.distributed import child
 from tasks.model_card import model_card
@@ -22,6 +23,10 @@ from tasks.workers.jobs import TrainJob
 log = logging.getLogger(__name__)
 
 WORKER = Path(tasks.workers.__file__).parent / "train.py"
+MEMORY_FIX = (
+    "lower machine.micro_tokens, keep train.gradient_checkpointing on, or shard more: "
+    "machine.deepspeed=configs/deepspeed/zero3.json"
+)
 CURVE = "training.jsonl"
 """In a checkpoint's folder: one line of metrics per optimizer step."""
 
@@ -123,7 +128,8 @@ def _launch(job: TrainJob, job_path: Path, run: Run) -> dict[int, dict[str, floa
         for line in launch.progress.read(job.progress)[0]:  # an earlier attempt's steps, before the checkpoint
             if line["kind"] == "step":
                 curve[line["step"]] = line["metrics"]
-        launch.run([child("trainer", WORKER, job_path, job.failure, run)], job.progress, on_progress)
+        trainer = child("trainer", WORKER, job_path, job.failure, run, MEMORY_FIX)
+        launch.run([trainer], job.progress, on_progress)
     if not job.result.exists():
-        raise launch.ChildFailed("crash", f"the trainer ended without a result; see {run.workdir}")
+        raise ChildFailed("crash", f"the trainer ended without a result; see {run.workdir}")
     return curve

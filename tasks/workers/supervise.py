@@ -1,10 +1,10 @@
 """Run a command that cannot outlive its parent.
 
-    python -m tasks.workers.supervise COMMAND...
+    python -m tasks.workers.supervise SECONDS COMMAND...
 
 Standard input is a pipe whose only writing end the parent holds. When it closes, because the parent
 stopped the child, was cancelled or was killed with SIGKILL, everything the command started is ended:
-SIGTERM to its group, then SIGKILL to all descendants. torchrun and deepspeed put their ranks into sessions
+SIGTERM to all descendants, then, after so many seconds, SIGKILL. torchrun and deepspeed put their ranks into sessions
 of their own; this process is a child subreaper, so orphans come back to it and are still found.
 
 Linux only (prctl, /proc). The exit code is the command's; 128 + n when signal n ended it.
@@ -22,7 +22,6 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
-GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
@@ -54,24 +53,31 @@ def _signal_all(pids: list[int], number: signal.Signals) -> None:
             continue
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace_seconds: float) -> None:
     """Ask, wait, then insist."""
     _signal_all(descendants(os.getpid()), signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + grace_seconds
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)
     _signal_all(descendants(os.getpid()), signal.SIGKILL)
 
 
-def main(command: list[str]) -> int:
-    """Run the command until it ends, or until the parent lets go or SIGTERM arrives."""
+def main(grace_seconds: float, command: list[str]) -> int:
+    """Run the command until it ends, or until the parent lets go or SIGTERM arrives: then it has some seconds left."""
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    supervisor = os.getpid()
+
+    def die_with_the_supervisor() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != supervisor:  # it was killed before the kernel knew
+            os._exit(1)
+
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # should this process be killed
+        preexec_fn=die_with_the_supervisor,
     )
     wake_read, wake_write = os.pipe()
 
@@ -80,7 +86,7 @@ def main(command: list[str]) -> int:
         while True:
             ready, _, _ = select.select([0, wake_read], [], [])
             if wake_read in ready or not os.read(0, 4096):
-                _end(process)
+                _end(process, grace_seconds)
                 os._exit(128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, lambda number, frame: os.write(wake_write, b"!"))
@@ -92,4 +98,4 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1:]))
+    os._exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -7,6 +7,7 @@ deaf FILE        the same, and neither listens to SIGTERM
 leave FILE       start such a child and end at once
 lines FILE N     N progress lines, one of them in two halves
 fail KIND FILE   end as `reported` tells
+preempted FILE   as a trainer that was asked to end
 exit N           with this code
 kill N           by this signal
 talk N           N lines on standard output, then exit 3
@@ -72,6 +73,9 @@ def main(what: str, *words: str) -> None:
         lines(Path(words[0]), int(words[1]))
     elif what == "fail":
         fail(words[0], words[1])
+    elif what == "preempted":
+        Path(words[0]).write_text(json.dumps({"kind": "preempted", "message": "asked to end", "fix": ""}))
+        sys.exit(75)
     elif what == "exit":
         sys.exit(int(words[0]))
     elif what == "kill":

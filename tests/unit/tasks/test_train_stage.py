@@ -10,7 +10,7 @@ from task_examples import stored
 
 from artifacts import Accepted, checkpoints
 from tasks import train as module
-from tasks.launch import ChildFailed
+from tasks.child import ChildFailed
 from tasks.settings import Machine, Training
 from tasks.workers.jobs import TrainJob
 from tasks.workers.stepreport import COMMITTED, committed_checkpoints
