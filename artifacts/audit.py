@@ -10,11 +10,9 @@ part are as many and of the kind and version that the manifest says, and whether
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from artifacts.bounds import open_parquet
 from artifacts.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, SchemaMismatch
-from artifacts.location import Location
+from artifacts.location import Location, leads_out
 from artifacts.manifest import MANIFEST, Manifest, Part
 from artifacts.rows import Accepted, Grade, Group, Pair, Prompt, Rollout
 from artifacts.scores import Score, TokenScores
@@ -31,7 +29,7 @@ def artifact_folders(root: Path) -> Iterator[Path]:
 
 def faults(root: Path, folder: Path, *, deep: bool) -> Iterator[ArtifactError]:
     """Yield what is wrong with one artifact; with `deep` every byte is read."""
-    if _leads_out(root, folder):
+    if leads_out(root, folder):
         yield ArtifactDamaged(f"{folder} leads out of the data root, to {folder.resolve()}. {_CURE}")
         return
     if not (folder / MANIFEST).is_file():
@@ -46,8 +44,6 @@ def faults(root: Path, folder: Path, *, deep: bool) -> Iterator[ArtifactError]:
     location = Location(root)
     for part in manifest.parts:
         try:
-            if _leads_out(root, folder / part.name):
-                raise ArtifactDamaged(f"{folder / part.name} leads out of the data root. {_CURE}")
             location.check_part(manifest.ref(), part, deep=deep)
             _check_rows(folder / part.name, part, manifest)
         except ArtifactError as error:
@@ -84,20 +80,13 @@ def _check_version(manifest: Manifest, folder: Path) -> None:
 
 
 def _check_rows(path: Path, part: Part, manifest: Manifest) -> None:
-    try:
-        found = pq.read_metadata(path)
-        inside = found.schema.to_arrow_schema().metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise ArtifactDamaged(f"{path} cannot be read as Parquet ({error}). {_CURE}") from error
-    if found.num_rows != part.rows:
-        raise ArtifactDamaged(f"{path} holds {found.num_rows} rows, expected {part.rows}. {_CURE}")
+    with open_parquet(path, str(path)) as found:
+        rows, inside = found.metadata.num_rows, found.schema_arrow.metadata or {}
+    if rows != part.rows:
+        raise ArtifactDamaged(f"{path} holds {rows} rows, expected {part.rows}. {_CURE}")
     said = (inside.get(b"kind", b"").decode(), inside.get(b"version", b"").decode())
     if said != (manifest.kind, str(manifest.schema_version)):
         raise ArtifactDamaged(
             f"{path} says it holds {said[0]!r} rows of version {said[1]!r}, expected {manifest.kind!r} of version "
             f"{manifest.schema_version}. {_CURE}"
         )
-
-
-def _leads_out(root: Path, path: Path) -> bool:
-    return not path.resolve().is_relative_to(root.resolve())

@@ -13,19 +13,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from artifacts.checkpoint_record import FORMAT, RECORD, read_record, recorded_files
 from artifacts.durable import fsync, rename_folder, write_atomically
 from artifacts.errors import (
     ArtifactDamaged,
     ArtifactExists,
     ArtifactMissing,
     CheckpointIncomplete,
-    CheckpointMissing,
 )
-from artifacts.hashing import HashCache
+from artifacts.hashing import HashCache, disk_is_trusted
 from artifacts.modelfolder import model_files
-
-FORMAT = 1
-RECORD = "odr-checkpoint.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +74,34 @@ def committed(path: Path | str) -> Checkpoint:
         ArtifactDamaged: the record is not readable.
     """
     folder = Path(path).absolute()
-    if not (files := _recorded_files(folder)):
+    if not (files := recorded_files(folder)):
         raise ArtifactMissing(f"{folder} has no {RECORD}: training did not finish it. Delete it and train it anew.")
     return _reference(folder, files)
 
 
-def verify(checkpoint: Checkpoint, *, hash_cache: Path | None = None, deep: bool = True) -> None:
+def verify(checkpoint: Checkpoint, *, hash_cache: Path | None = None, deep: bool | None = None) -> None:
     """Pass silently if the folder still holds what was registered; without `deep` only sizes are compared.
+
+    If nothing is said of `deep`, it follows from whether the disk is trusted.
 
     Raises:
         ArtifactMissing: the folder or one of its files is gone.
         ArtifactDamaged: a file was altered, or one was added that belongs to the model.
     """
     folder = Path(checkpoint.path)
-    recorded = _recorded_files(folder)
+    recorded = recorded_files(folder)
     cure = "Restore it from a copy, or run the flow again, which trains it anew."
     for name in recorded:
         if not (folder / name).is_file():
             raise ArtifactMissing(f"{folder / name} is gone, expected {recorded[name]['bytes']} bytes. {cure}")
+    if deep is None:
+        deep = not (recorded and disk_is_trusted())
     if not deep:
         for name, file in recorded.items():
             if (size := (folder / name).stat().st_size) != file["bytes"]:
                 raise ArtifactDamaged(f"{folder / name} has {size} bytes, expected {file['bytes']}. {cure}")
+        if recorded and _digest(recorded) != checkpoint.digest:
+            raise ArtifactDamaged(f"{folder} holds another checkpoint than {checkpoint.digest[:12]}. {cure}")
         return
     try:
         found = _describe(folder, hash_cache)
@@ -153,7 +156,7 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
         ArtifactMissing: the folder is gone.
         ArtifactDamaged: the record is not readable.
     """
-    return _record(Path(checkpoint.path)).get("facts", {})
+    return read_record(Path(checkpoint.path)).get("facts", {})
 
 
 def _describe(folder: Path, hash_cache: Path | None) -> dict[str, dict[str, Any]]:
@@ -170,24 +173,3 @@ def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _reference(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Checkpoint:
     return Checkpoint(str(folder), _digest(files), sum(file["bytes"] for file in files.values()))
-
-
-def _recorded_files(folder: Path) -> dict[str, dict[str, Any]]:
-    return _record(folder).get("files", {})
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise CheckpointMissing(
-            f"{folder} is gone. Restore it from a copy, or run the flow again, which trains it anew."
-        )
-    file = folder / RECORD
-    if not file.exists():
-        return {}
-    try:
-        record = json.loads(file.read_bytes())
-        if record["format"] > FORMAT:
-            raise ArtifactDamaged(f"{file} has format {record['format']}, this code reads up to {FORMAT}. Update it.")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactDamaged(f"{file} is not readable ({error!r}). Delete the folder and train it anew.") from error
-    return record

@@ -52,7 +52,7 @@ def rename_folder(source: Path, target: Path) -> bool:
     try:
         source.rename(target)
     except OSError:
-        if target.exists():
+        if os.path.lexists(target):  # also a link to nothing
             return False
         raise
     fsync(target.parent)

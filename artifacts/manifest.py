@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, cast
 
 from artifacts.errors import ArtifactDamaged, SchemaMismatch
+from artifacts.plain_json import parse
 from artifacts.schema import Row
 
 FORMAT = 1
@@ -125,7 +126,7 @@ class Manifest:
         """
         cure = "Run the flow again, which replaces it, or restore the folder from a copy."
         try:
-            fields = cast(dict[str, Any], json.loads(text))
+            fields = cast(dict[str, Any], parse(text))
             if _count(fields["format"]) > FORMAT:
                 raise SchemaMismatch(
                     f"{where} has manifest format {fields['format']}, this code reads up to {FORMAT}. "

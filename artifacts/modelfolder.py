@@ -3,10 +3,10 @@
 Only safetensors weights are read: a pickled `.bin` file runs whatever code it holds when it is opened.
 """
 
-import json
 from pathlib import Path
 
 from artifacts.errors import CheckpointIncomplete, CheckpointMissing
+from artifacts.plain_json import parse
 
 _NAMED = (
     "config.json",
@@ -59,8 +59,8 @@ def model_files(folder: Path) -> list[Path]:
 
 def _check_shards(index: Path, present: set[str]) -> None:
     try:
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+        shards = {str(name) for name in parse(index.read_bytes())["weight_map"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointIncomplete(f"{index} is not readable ({error!r}). Download or save the model again.") from error
     if missing := sorted(shards - present):
         raise CheckpointIncomplete(

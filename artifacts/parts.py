@@ -15,7 +15,9 @@ from typing import Generic
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from artifacts.bounds import GROUP_BYTES, GROUP_ROWS, MAX_GROUP_BYTES, open_parquet, unpacked_bytes
 from artifacts.durable import fsync
+from artifacts.errors import ArtifactDamaged, SchemaMismatch
 from artifacts.keys import NeighbourKeys
 from artifacts.schema import (
     Row,
@@ -28,8 +30,6 @@ from artifacts.schema import (
     to_batch,
 )
 
-GROUP_ROWS = 8192
-GROUP_BYTES = 32 << 20
 _BATCH_ROWS = 256
 
 
@@ -125,6 +125,11 @@ class PartWriter(Generic[Row]):
     def _flush(self) -> None:
         if self._pending:
             table = pa.Table.from_batches(self._pending, schema=arrow_schema(self._row_type))
+            if (size := unpacked_bytes(table)) > MAX_GROUP_BYTES:
+                raise SchemaMismatch(
+                    f"{table.num_rows} neighbouring {self._row_type.KIND!r} rows have {size} bytes, expected at most "
+                    f"{MAX_GROUP_BYTES}: no reader would take them. Shorten or drop the longest of them."
+                )
             self._parquet.write_table(_with_own_dictionaries(table), row_group_size=GROUP_ROWS)
             self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
@@ -147,7 +152,7 @@ def part_batches(
     Raises:
         SchemaMismatch: the file holds something else than rows of `row_type`.
     """
-    with pq.ParquetFile(source) as parquet:
+    with open_parquet(source, f"{source}") as parquet:
         check_schema(parquet.schema_arrow, row_type, f"{source}")
         yield from group_batches(parquet, columns)
 
@@ -157,7 +162,13 @@ def group_batches(parquet: pq.ParquetFile, columns: Sequence[str] | None = None)
     names = list(columns) if columns else None
     for group in range(parquet.num_row_groups):
         # One call for all groups would keep every group it has passed in memory until the file is closed.
-        yield from parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=names)
+        for batch in parquet.iter_batches(GROUP_ROWS, row_groups=[group], columns=names):
+            if (size := unpacked_bytes(batch)) > MAX_GROUP_BYTES:
+                raise ArtifactDamaged(
+                    f"Row group {group} has {size} bytes with its dictionaries, expected at most {MAX_GROUP_BYTES}. "
+                    f"Run the flow again, which replaces it, or restore the file from a copy."
+                )
+            yield batch
 
 
 def read_part(path: Path, row_type: type[Row]) -> Iterator[Row]:

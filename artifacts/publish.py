@@ -42,13 +42,16 @@ def _rename(folder: Path, manifest: Manifest, location: Location, target: Path) 
         with suppress(FileNotFoundError):
             os.utime(target)  # in use from now on, for whoever clears away what nobody has used for long
             return
-    if not target.exists():  # cleared away at this moment
+    if not os.path.lexists(target):  # cleared away at this moment
         _rename(folder, manifest, location, target)
         return
     damaged = folder.with_name(f"{folder.name}-damaged")
     target.rename(damaged)
     rename_folder(folder, target)
-    shutil.rmtree(damaged)
+    if damaged.is_symlink():
+        damaged.unlink()  # what it leads to is not ours
+    else:
+        shutil.rmtree(damaged)
 
 
 def _upload(folder: Path, manifest: Manifest, location: Location) -> None:

@@ -14,7 +14,7 @@ this package.
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
+from artifacts.bounds import open_parquet
 from artifacts.errors import SchemaMismatch
 from artifacts.location import Location
-from artifacts.manifest import Manifest, Ref
+from artifacts.manifest import Manifest, Part, Ref
 from artifacts.parts import group_batches
 from artifacts.publish import publish
 from artifacts.schema import Row, check_schema, check_version, from_batch
@@ -101,7 +101,7 @@ class Store:
             first batch.
         """
         for part in self.manifest(ref).parts:
-            with self._location.open_part(ref, part) as stream, pq.ParquetFile(stream) as parquet:
+            with self._open(ref, part) as parquet:
                 yield from group_batches(parquet, columns)
 
     def table(self, ref: Ref[Any], columns: Sequence[str] | None = None) -> pa.Table:
@@ -112,8 +112,10 @@ class Store:
         """
         tables = []
         for part in self.manifest(ref).parts:
-            with self._location.open_part(ref, part) as stream:
-                tables.append(pq.read_table(stream, columns=list(columns) if columns else None))
+            with self._open(ref, part) as parquet:
+                batches = list(group_batches(parquet, columns))
+                found = pa.Table.from_batches(batches) if batches else parquet.schema_arrow.empty_table()
+                tables.append(found.select(list(columns)) if columns else found)
         return pa.concat_tables(tables).unify_dictionaries()
 
     def mapped(self, ref: Ref[Any], scratch: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -149,7 +151,7 @@ class Store:
             )
         check_version(manifest.schema_version, row_type, where)
         for part in manifest.parts:
-            with self._location.open_part(ref, part) as stream, pq.ParquetFile(stream) as parquet:
+            with self._open(ref, part) as parquet:
                 check_schema(parquet.schema_arrow, row_type, f"{where}/{part.name}")
                 for batch in group_batches(parquet):
                     yield from from_batch(batch, row_type)
@@ -165,6 +167,12 @@ class Store:
         """
         for _, rows in groupby(self.read(ref, row_type), key=attrgetter("prompt_id")):
             yield list(rows)
+
+    @contextmanager
+    def _open(self, ref: Ref[Any], part: Part) -> Iterator[Any]:
+        where = self._location.show(f"{ref.path}/{part.name}")
+        with self._location.open_part(ref, part) as stream, open_parquet(stream, where) as parquet:
+            yield parquet
 
 
 def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:

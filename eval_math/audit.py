@@ -8,6 +8,7 @@ that a right answer in another spelling gets no verdict.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eval_math.benchmarks import Benchmark
 from eval_math.grade import grade
@@ -35,6 +36,7 @@ def audit(benchmark: Benchmark) -> list[GoldException]:
     ]
 
 
+@lru_cache(maxsize=1 << 16)  # a campaign audits the same golds before every iteration
 def _objection(gold: str, policy: Policy) -> str | None:
     itself = grade(rf"\boxed{{{gold}}}", gold, policy)
     if not itself.correct:

@@ -1,19 +1,20 @@
 """N iterations of one recipe from one base model, after a warm-up if the config asks for one."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from prefect import flow
 
 from artifacts import Checkpoint
-from flows import report
+from flows import cancellation, report
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.iteration import iteration, next_sample
 from flows.mirror import Mirror
 from flows.steps import Steps
 from tasks import presence
-from tasks.caching import Stopped
+from tasks.caching import Stopped, unseen
 from tasks.demonstrate import demonstrate
 from tasks.train import train
 from tasks.workspace import Workspace, home
@@ -21,7 +22,7 @@ from tasks.workspace import Workspace, home
 log = logging.getLogger(__name__)
 
 
-@flow(name="campaign", flow_run_name="{config.name}")
+@flow(name="campaign", flow_run_name="{config.name}", on_crashed=[cancellation.stays_cancelled])
 def campaign(config: RunConfig, refresh: tuple[str, ...] = (), stop_after: str = "") -> str:
     """Run or go on with a campaign; return the folder of its last policy, or nothing if it was asked to end before.
 
@@ -29,12 +30,23 @@ def campaign(config: RunConfig, refresh: tuple[str, ...] = (), stop_after: str =
     `demonstrate@warm-up`) is the last stage wanted now. A run that was killed goes on from its last finished stage,
     and inside that stage from its last finished shard or optimizer checkpoint.
     """
+    with cancellation.obeyed():
+        return _run(config, refresh, stop_after, iteration)
+
+
+def look_up(config: RunConfig, stop_after: str = "") -> str:
+    """As `campaign`, of one whose every stage is cached, without Prefect: nothing runs that anybody could watch."""
+    with unseen():
+        return _run(config, (), stop_after, iteration.fn)
+
+
+def _run(config: RunConfig, refresh: tuple[str, ...], stop_after: str, iterate: Callable[..., dict[str, Any]]) -> str:
     steps = Steps.of(config, Workspace(home()), frozenset(refresh), stop_after)
     mirror = Mirror.of(steps)
     with presence.at_work(steps.run.workspace.locks):
         mirror.open()
         try:
-            results = improve(steps, mirror)
+            results = improve(steps, mirror, iterate)
         except Stopped as stopped:
             log.info("%s: the same command without --stop-after goes on", stopped)
             mirror.close("FINISHED")
@@ -48,7 +60,7 @@ def campaign(config: RunConfig, refresh: tuple[str, ...] = (), stop_after: str =
     return str(results[-1]["policy"]["path"])
 
 
-def improve(steps: Steps, mirror: Mirror) -> list[dict[str, Any]]:
+def improve(steps: Steps, mirror: Mirror, iterate: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
     """The results of the policy at the start and of every iteration.
 
     Raises:
@@ -62,7 +74,7 @@ def improve(steps: Steps, mirror: Mirror) -> list[dict[str, Any]]:
     refresh, stop_after = tuple(sorted(steps.run.refresh)), steps.run.stop_after
     for number in range(1, steps.config.iterations + 1):
         last = results[-1]
-        found = iteration(steps.config, number, last["policy"], policy, refresh, stop_after, last.get("critic"))
+        found = iterate(steps.config, number, last["policy"], policy, refresh, stop_after, last.get("critic"))
         if not found:
             raise Stopped(f"stopped after {stop_after.partition('@')[0]} of iteration {number}")
         results.append(found)

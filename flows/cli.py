@@ -1,21 +1,28 @@
 """The command line: `odr`.
 
-Exit codes: 0 done; 1 a stage failed, or `verify` has found a fault; 2 the config, the data or the command is wrong.
+Exit codes: 0 done; 1 a stage failed, or `verify` has found a fault; 2 the config, the data or the command is wrong;
+75 SIGTERM ended it, as by preemption: the same command goes on. A run that was cancelled in Prefect ends with 1.
 """
 
+import atexit
+import gc
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from eval_math.files.command import grade
 from flows import environment, upkeep
-from flows.outcome import clear_errors
+from flows.exchange import command as exchange
+from flows.outcome import clear_errors, heed_sigterm
 from tasks.workspace import Workspace, home
+
+if TYPE_CHECKING:
+    from flows.steps import Steps
 
 app = typer.Typer(
     help="Make a language model better at mathematics by its own attempts.",
@@ -41,9 +48,11 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the childre
 
 
 def _setup(verbose: bool) -> Workspace:
+    heed_sigterm()
     with clear_errors():
         environment.prepare(home())
         environment.show_logs(verbose=verbose)
+        atexit.register(gc.freeze)  # a last collection would walk every object of the libraries, for most of a second
         return Workspace(home())
 
 
@@ -84,7 +93,7 @@ def run_campaign(
     from flows.steps import Steps
     from flows.tables import phase_line, results_table
     from tasks.devices import engine_environments
-    from tasks.tracking import tracking_uri
+    from tasks.tracking import tracking_uri, without_credentials
 
     started = time.monotonic()
     loaded = load(config, overrides)
@@ -97,20 +106,19 @@ def run_campaign(
         raise FileNotFoundError(
             f"machine.deepspeed: no file {loaded.machine.deepspeed}; there are some in configs/deepspeed"
         )
-    _ = steps.problems
-    if loaded.iterations:
-        steps.prompts(1)
-    if loaded.warmup:
-        steps.demonstrations()
+    lines = Planner(steps).walk()
+    stop = extent.stopping_point(loaded, stop_after, lines) if stop_after else ""
 
-    stop = extent.stopping_point(loaded, stop_after, Planner(steps).walk()) if stop_after else ""
+    from flows.campaign import campaign, look_up
 
-    from flows.campaign import campaign
-
-    if not verbose:
-        environment.quiet_prefect()
-    with environment.local_server():
-        policy = campaign(loaded, anew, stop)
+    if extent.is_finished(lines) and not environment.has_server():
+        policy = look_up(loaded, stop)
+    else:
+        _load_data(steps)
+        if not verbose:
+            environment.quiet_prefect()
+        with environment.local_server():
+            policy = campaign(loaded, anew, stop)
     if not policy:
         stage, _, part = stop.partition("@")
         out.print(f"stopped after {stage} of {loaded.name}, {part if part == 'warm-up' else f'iteration {part}'}")
@@ -123,11 +131,20 @@ def run_campaign(
         f"model      {policy}\nplots      {place / 'accuracy.png'}\n           {place / 'training.png'}",
         soft_wrap=True,
     )
-    uri = tracking_uri(workspace)
+    uri = without_credentials(tracking_uri(workspace))
     out.print(f"MLflow     mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", soft_wrap=True)
-    server = os.environ.get("PREFECT_API_URL")
+    server = without_credentials(os.environ.get("PREFECT_API_URL", ""))
     ui = server or f"PREFECT_HOME={os.environ['PREFECT_HOME']} prefect server start, then http://127.0.0.1:4200"
     out.print(f"Prefect    {ui}", soft_wrap=True)
+
+
+def _load_data(steps: "Steps") -> None:
+    """Read what the first iteration needs, so that a wrong column is found before anything starts."""
+    _ = steps.problems
+    if steps.config.iterations:
+        steps.prompts(1)
+    if steps.config.warmup:
+        steps.demonstrations()
 
 
 @app.command()
@@ -233,6 +250,19 @@ def show(
             out.print(part, soft_wrap=isinstance(part, str), markup=not isinstance(part, str))
 
 
+@app.command(name="report")
+def report_page(
+    campaign: Annotated[str, typer.Argument(metavar="RUN", help="Name of a finished campaign.")],
+    out_file: Annotated[Path | None, typer.Option("--out", help="File to write; default: beside the results.")] = None,
+) -> None:
+    """Write one campaign as one HTML file: scores, rows, curves, time, examples, lineage. Opens without network."""
+    workspace = _setup(verbose=False)
+    with clear_errors():
+        from flows.page import write_page
+
+        out.print(f"page       {write_page(workspace, campaign, out_file)}", soft_wrap=True, markup=False)
+
+
 @app.command()
 def benchmarks(
     names: Annotated[
@@ -278,6 +308,9 @@ def demo(
 app.command()(upkeep.verify)
 app.command()(upkeep.gc)
 app.command()(grade)
+app.command()(exchange.export)
+app.command(name="import")(exchange.import_)
+app.command()(exchange.push)
 
 
 if __name__ == "__main__":

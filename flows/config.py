@@ -175,6 +175,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfig(f"config {path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BadConfig(f"config {path} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise BadConfig(f"config {path}: nested too deeply for a config") from error
     if not isinstance(fields, dict):
         raise BadConfig(f"config {path}: expected `key: value` lines, found {type(fields).__name__}")
     return fields
@@ -219,6 +221,8 @@ def _apply(fields: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadConfig(f"override {override!r}: the value is not YAML: {error}") from error
+    except RecursionError as error:
+        raise BadConfig(f"override {key}: the value is nested too deeply") from error
     *parents, last = key.split(".")
     if parents[:1] == ["objective"] and isinstance(fields.get("objective"), str):
         fields["objective"] = {"name": fields["objective"]}  # `objective=grpo objective.beta_kl=0` on one line

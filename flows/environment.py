@@ -34,7 +34,7 @@ def prepare(root: Path) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
     }
-    if "PREFECT_API_URL" not in os.environ:
+    if not has_server():
         values["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
     for name, value in values.items():
         os.environ.setdefault(name, value)
@@ -79,6 +79,11 @@ def quiet_prefect() -> None:
                 handler.setLevel(logging.CRITICAL)
 
 
+def has_server() -> bool:
+    """Whether the user has configured a Prefect server, where somebody may look for flow runs."""
+    return "PREFECT_API_URL" in os.environ
+
+
 @contextmanager
 def local_server() -> Iterator[None]:
     """What is different without a configured Prefect server; nothing when there is one.
@@ -86,7 +91,7 @@ def local_server() -> Iterator[None]:
     Flows send no heartbeat, since nobody listens and each would wait a second; and the temporary server that
     Prefect starts is ended even if this process is killed.
     """
-    if "PREFECT_API_URL" in os.environ:
+    if has_server():
         yield
         return
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

@@ -66,6 +66,11 @@ def stopping_point(config: RunConfig, stage: str, lines: Sequence[Line]) -> str:
     return ""
 
 
+def is_finished(lines: Sequence[Line]) -> bool:
+    """Whether every result of the plan is there, so that a run would compute nothing."""
+    return all(line.status in ("cached", "there") for line in lines)
+
+
 def until(lines: Sequence[Line], stop: str) -> list[Line]:
     """The plan with what follows the stopping point marked as not reached."""
     stage, _, part = stop.partition("@")

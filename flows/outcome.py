@@ -1,13 +1,35 @@
 """What a command ends with: one sentence and an exit code instead of a traceback."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 KEPT = "\nFinished work is kept: the same command goes on from there."
+PREEMPTED = 75
+"""Exit code of a command that SIGTERM has ended; the sysexits' EX_TEMPFAIL, by which schedulers know to start again."""
+
+
+cancelled = threading.Event()
+"""Set before a SIGTERM that stands for a wish to cancel: nobody should start the command again for it."""
+
+
+def heed_sigterm() -> None:
+    """From now on SIGTERM ends this command with a sentence and a code of its own, its children first.
+
+    A flow that runs takes the signal first, ends what it has started, and sends it on.
+    """
+
+    def end(number: int, frame: object) -> None:
+        what, code = ("cancelled in Prefect", 1) if cancelled.is_set() else ("ended by SIGTERM", PREEMPTED)
+        print(f"{what}.{KEPT}", file=sys.stderr)  # noqa: T201 - as _fail
+        raise SystemExit(code)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextmanager
@@ -46,5 +68,7 @@ def _is_lost_server(error: Exception) -> bool:
 
 
 def _fail(error: Exception, code: int, advice: str = "") -> None:
-    print(f"error: {error}{advice}", file=sys.stderr)  # noqa: T201 - plain text, wrapped by nobody
+    from tasks.tracking import without_credentials  # a server's address may hold a password
+
+    print(f"error: {without_credentials(str(error))}{advice}", file=sys.stderr)  # noqa: T201 - wrapped by nobody
     raise typer.Exit(code) from error

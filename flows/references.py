@@ -6,7 +6,6 @@ and a checkpoint's record hold those of the parents. Whatever looks like a diges
 keeping too little costs work.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.audit import artifact_folders
-from artifacts.checkpoints import RECORD
+from artifacts.checkpoint_record import RECORD
 from artifacts.manifest import MANIFEST
+from artifacts.plain_json import parse
 from tasks import records
 from tasks.workspace import Workspace
 
@@ -84,14 +84,14 @@ def digest_of_checkpoint(folder: Path) -> str:
 def read_json(path: Path) -> Any:
     """A file whose loss loses no reference: the fields of the stage's record name the inputs as well."""
     try:
-        return json.loads(path.read_bytes())
+        return parse(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
 def _needed(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return parse(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:

@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from artifacts import Checkpoint, Prompt, Ref, Rollout, TokenScores
 from flows.config import RunConfig
 from flows.named import model_folder
 from tasks import models, objectives, prompts
+from tasks.alongside import Alongside
 from tasks.caching import Run
+from tasks.grade import grade, rule_of
 from tasks.objectives import Objective
 from tasks.pairing.scored import scored_columns
 from tasks.settings import Benchmark, Decoding, Sampling
@@ -95,7 +98,18 @@ class Steps:
         return {
             "policy": policy, "prompts": table, "sampling": self.config.sample, "template": self.config.template,
             "seed": derive_seed(self.config.seed, "sample", iteration), "run": self.labelled(f"iteration {iteration}"),
+            "along": self._grading(iteration, table),
         }  # fmt: skip
+
+    def _grading(self, iteration: int, table: Ref[Prompt]) -> Alongside | None:
+        """How answers are graded while others are sampled; not at all if `grade` is to make every grade anew."""
+        if self.labelled(f"iteration {iteration}").anew("grade"):
+            return None
+
+        def workdir(rollouts: Ref[Rollout]) -> Path:
+            return grade.begin(**self.grade(iteration, rollouts, table)).workdir
+
+        return Alongside(rule_of(self.config.grade), workdir)
 
     def grade(self, iteration: int, rollouts: Ref[Any], table: Ref[Prompt]) -> dict[str, Any]:
         """Of `grade`."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
 from flows.outcome import clear_errors
+from flows.terminal import say
 from tasks.workspace import Workspace, home
 
 
@@ -29,17 +29,17 @@ def verify(
 
         verdict = look(_existing(home()), deep=deep)
         if json:
-            _print(verdict.to_json())
+            say(verdict.to_json())
         else:
             for fault in verdict.faults:
-                _print(f"fault      {fault.message}\n           -> {fault.then}")
+                say(f"fault      {fault.message}\n           -> {fault.then}")
             for path in verdict.leftovers:
-                _print(f"temporary  {path}")
+                say(f"temporary  {path}")
             counted = ", ".join(f"{count:,} {what}" for what, count in verdict.checked.items())
-            _print(f"checked    {counted or 'nothing: the data root is empty'} in {verdict.root}")
+            say(f"checked    {counted or 'nothing: the data root is empty'} in {verdict.root}")
             advice = "; `odr gc` removes the temporary files" if verdict.leftovers else ""
             count = len(verdict.faults)
-            _print(f"{count} fault{'' if count == 1 else 's'}{advice}" if count else f"all good{advice}")
+            say(f"{count} fault{'' if count == 1 else 's'}{advice}" if count else f"all good{advice}")
         if verdict.faults:
             raise typer.Exit(1)
 
@@ -64,7 +64,7 @@ def gc(
         keep = _kept(workspace, keep_campaign)
         items = needless(workspace, keep)
         for item in items:
-            _print(f"{item.what:20} {decimal(item.bytes):>10}  {item.path.relative_to(workspace.root)}")
+            say(f"{item.what:20} {decimal(item.bytes):>10}  {item.path.relative_to(workspace.root)}")
         if not dry_run:
             _confirm(sorted({i.what for i in items if i.what.startswith("campaign ")}), yes)
             items = sweep(workspace, items, keep)
@@ -72,7 +72,7 @@ def gc(
         shown = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
         total = decimal(sum(item.bytes for item in items))
         verb = "would be removed" if dry_run else "removed"
-        _print(f"{verb}: {shown}, {total}" if items else "nothing to remove")
+        say(f"{verb}: {shown}, {total}" if items else "nothing to remove")
 
 
 def _existing(root: Path) -> Workspace:
@@ -100,8 +100,3 @@ def _confirm(campaigns: list[str], yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ValueError(f"this gives up {given_up} with all results; add --yes if that is meant")
     typer.confirm(f"Give up {given_up} with all results?", abort=True)
-
-
-def _print(text: str) -> None:
-    clean = "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
-    Console(soft_wrap=True).print(clean, markup=False, highlight=False)

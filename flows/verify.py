@@ -12,6 +12,7 @@ from typing import Any
 
 from artifacts import ArtifactError, Checkpoint, Ref, audit, checkpoints
 from artifacts.leftovers import leftovers
+from artifacts.plain_json import parse
 from flows.consequences import Consequences
 from flows.gc import PLACES
 from flows.references import KEY
@@ -114,7 +115,7 @@ class _Check:
             self._verdict.count("campaigns")
             again = f"`odr show` and `odr compare` fail; `odr run` of {path.parent.name} writes it again"
             try:
-                named = list(_references(json.loads(path.read_bytes())))
+                named = list(_references(parse(path.read_bytes())))
             except (ValueError, ArtifactError) as error:
                 self._fault(path, f"{path} cannot be read ({error})", again)
                 continue
@@ -136,7 +137,7 @@ class _Check:
 
     def _cache_record(self, path: Path) -> None:
         try:
-            stored = json.loads(json.loads(path.read_bytes())["result"])
+            stored = parse(parse(path.read_bytes())["result"])
             result = _reference(stored["ref"], checkpoint=stored["kind"] == "checkpoint")
         except (ValueError, KeyError, TypeError, ArtifactError) as error:
             if not self._locks.is_locked(path.name):  # it is being written

@@ -3,38 +3,40 @@
 A stage is a plain function that returns an artifact reference. `@stage` makes a Prefect task of it whose cache
 key is a digest of: the stage's name, its code, and every argument, where artifacts and checkpoints count by
 their digest. The argument `run` says where and for whom, and is no part of the key. Prefect's own policies do
-not fit: INPUTS forgets the stage, TASK_SOURCE forgets the workers, DEFAULT never hits across runs.
+not fit: INPUTS forgets the stage, TASK_SOURCE forgets the workers, DEFAULT never hits across runs. Keys and kept
+results need no Prefect, so it is imported when a task runs and not before.
 
 A record whose files are gone or altered is a miss, found when the record is read and said in the log.
 """
 
 import functools
 import inspect
-import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from prefect import Task
-from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
-from artifacts import ArtifactError, Checkpoint, Ref
+from artifacts import ArtifactError, Checkpoint, Ref, plain_json
 from tasks import presence, records
 from tasks.code_digest import code_digest
 from tasks.launch import TIMES
 from tasks.locking import FlockLockManager
-from tasks.results import ArtifactSerializer, Result, load_result, place_of, show
+from tasks.results import Result, load_result, place_of, show
 from tasks.settings import Machine
 from tasks.workers import progress
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+NO_KEY = ("run", "ahead", "along")
+"""Arguments that do not change a result: where and for whom, and what else is done on the way."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,19 @@ class Run:
         return self.label.partition(" · ")[0].removeprefix("iteration ")
 
 
+_unseen: ContextVar[bool] = ContextVar("_unseen", default=False)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """In this block a kept result is given as it is, and no Prefect task tells anybody that it was there."""
+    token = _unseen.set(True)
+    try:
+        yield
+    finally:
+        _unseen.reset(token)
+
+
 class Stopped(Exception):
     """The stage after which the flow was asked to end is done."""
 
@@ -97,7 +112,7 @@ class Stage:
         """The cache key of a call with these arguments."""
         bound = self._signature.bind(**arguments)
         bound.apply_defaults()
-        inputs = {name: value for name, value in bound.arguments.items() if name not in ("run", "ahead")}
+        inputs = {name: value for name, value in bound.arguments.items() if name not in NO_KEY}
         fields = {
             "stage": self.name,
             "code": code_digest(*self._code(inputs)),
@@ -129,9 +144,9 @@ class Stage:
         if run.anew(self.name) or not record.exists():
             return None
         try:
-            stored = json.loads(record.read_text(encoding="utf-8"))
+            stored = plain_json.parse(record.read_bytes())
             return load_result(stored["result"].encode(), run.workspace)
-        except (ArtifactError, KeyError, ValueError) as error:
+        except (ArtifactError, LookupError, ValueError, TypeError, AttributeError) as error:
             log.warning("a cached result cannot be used: %s", error)
             return None
 
@@ -139,26 +154,12 @@ class Stage:
         """Run as a Prefect task; the result comes from the cache if it can."""
         run: Run = arguments["run"]
         key = self.key(**arguments)
-        policy = CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: key.digest).configure(
-            isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=FlockLockManager(run.workspace.locks)
-        )
-        task: Task[..., Any] = Task(
-            fn=self.fn,
-            name=self.name,
-            task_run_name=f"{run.campaign} · {run.label} · {self.name}",
-            cache_policy=policy,
-            persist_result=True,
-            result_storage=run.workspace.cache,
-            result_serializer=ArtifactSerializer(root=str(run.workspace.root)),
-            refresh_cache=run.anew(self.name),
-        )
-        run.workspace.cache.mkdir(parents=True, exist_ok=True)
         at_work = self.begin(**arguments)
         (at_work.workdir / TIMES).unlink(missing_ok=True)
         started = time.monotonic()
-        state = task(**{**arguments, "run": at_work}, return_state=True)
-        result = state.result()
-        event = {"label": run.label, "stage": self.name, "cached": state.name == "Cached"}
+        kept = self.cached(**arguments) if _unseen.get() else None
+        result, cached = (kept, True) if kept is not None else self._as_task(key, {**arguments, "run": at_work})
+        event = {"label": run.label, "stage": self.name, "cached": cached}
         event |= {
             "seconds": time.monotonic() - started,
             "children": progress.read(at_work.workdir / TIMES)[0],
@@ -172,6 +173,20 @@ class Stage:
         if run.ends_with(self.name):
             raise Stopped(f"stopped after {self.name} of {run.label}")
         return result
+
+    def _as_task(self, key: Key, arguments: dict[str, Any]) -> tuple[Result, bool]:
+        from tasks import prefect_task
+
+        run: Run = arguments["run"]
+        return prefect_task.run(
+            self.fn,
+            arguments,
+            key=key.digest,
+            name=self.name,
+            run_name=f"{run.campaign} · {run.label} · {self.name}",
+            refresh=run.anew(self.name),
+            workspace=run.workspace,
+        )
 
 
 def stage(name: str, *, code: Callable[[dict[str, Any]], tuple[str, ...]]) -> Callable[[Callable[..., Result]], Stage]:

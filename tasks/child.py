@@ -21,6 +21,10 @@ MAY_PASS = frozenset({"signal", "lost"})
 
 GROUP_SIGNAL = re.compile(r"exitcode\s*:\s*-(\d+)")
 """How torchrun says that a signal ended one of its processes."""
+LAUNCHER_SIGNAL = re.compile(r"SignalException: Process \d+ got signal: (\d+)")
+"""How it says that one has ended itself."""
+GROUP_ERROR = re.compile(r"exitcode\s*:\s*(?!75\b)(\d+)")
+"""How it says that one of them failed; 75 is `tasks.workers.failure.PREEMPTED`."""
 MEMORY = re.compile(
     r"OutOfMemoryError|out of memory|No available memory for the cache|less than desired GPU memory|"
     r"Cannot allocate memory"
@@ -114,8 +118,13 @@ def _reason(child: Child, code: int, before: Before, tail: str) -> tuple[str, st
         return "out_of_memory", "the kernel ended a process: the host's memory ran out", child.memory_fix
     if kind == "out_of_memory":
         return kind, message, fix or child.memory_fix
-    if found := GROUP_SIGNAL.search(tail):  # the launcher then asks the others to end, as if they were preempted
+    if found := GROUP_SIGNAL.search(tail):
         return "signal", f"one of its processes was ended by signal {found[1]}", ""
+    if kind == "preempted":  # when one of a group fails, the launcher asks the others to end, as a scheduler does
+        failed = GROUP_ERROR.search(tail)
+        return ("crash", f"one of its processes ended with code {failed[1]}", "") if failed else (kind, message, fix)
+    if found := LAUNCHER_SIGNAL.search(tail):
+        return "signal", f"its launcher was ended by signal {found[1]}", ""
     if kind == "crash" and MEMORY.search(tail):
         return "out_of_memory", f"{message}, and its log speaks of memory", child.memory_fix
     if kind == "crash" and LOST.search(tail):

@@ -11,10 +11,20 @@ import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 FOLLOWED = ("tasks.workers", "tasks.pairing", "tasks.objectives", "eval_math", "artifacts.rows")
 INFRASTRUCTURE = frozenset(f"tasks.workers.{name}" for name in ("failure", "jobs", "progress", "supervise"))
+
+
+class Source(NamedTuple):
+    """What of a module's text counts; read once per process, as the stages share most of their modules."""
+
+    dump: str
+    """Its syntax tree without what only documents."""
+    imports: tuple[str, ...]
+    """Modules and names, absolute."""
 
 
 @cache
@@ -22,7 +32,7 @@ def code_digest(*entry_points: str) -> str:
     """16 hex digits over the syntax trees of the entry points and what they import."""
     digest = hashlib.sha256()
     for module in sorted(modules_behind(*entry_points)):
-        digest.update(f"{module}\n{ast.dump(_tree(module))}\n".encode())
+        digest.update(f"{module}\n{_read(module).dump}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -35,7 +45,7 @@ def modules_behind(*entry_points: str) -> set[str]:
         if module in found or _path(module) is None:
             continue
         found.add(module)
-        queue += [name for name in _imports(module) if name.startswith(FOLLOWED) and name not in INFRASTRUCTURE]
+        queue += [name for name in _read(module).imports if name.startswith(FOLLOWED) and name not in INFRASTRUCTURE]
     return found
 
 
@@ -51,10 +61,11 @@ def _path(module: str) -> Path | None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _read(module: str) -> Source:
     path = _path(module)
     assert path is not None
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports: list[str] = []
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -62,15 +73,15 @@ def _tree(module: str) -> ast.Module:
             node.body = [  # type: ignore[attr-defined]
                 item for item in body if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
             ]
-    return tree
+        imports += _imports(node)
+    return Source(ast.dump(tree), tuple(dict.fromkeys(imports)))
 
 
-def _imports(module: str) -> Iterator[str]:
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            if node.module == "artifacts":  # its front door; of what lies behind it only the rows shape a result
-                yield "artifacts.rows"
+def _imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        if node.module == "artifacts":  # its front door; of what lies behind it only the rows shape a result
+            yield "artifacts.rows"

@@ -1,5 +1,6 @@
 """The command line of a child that may run as several processes, for each launcher."""
 
+import math
 import socket
 import sys
 from pathlib import Path
@@ -13,7 +14,10 @@ from tasks.devices import gpus, train_processes, visible
 def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fix: str) -> Child:
     """The processes that run `worker`, a file of `tasks.workers`, on one job: as many as train on this machine."""
     processes = train_processes(run.machine)
-    environment = {"OMP_NUM_THREADS": str(run.machine.threads)}
+    environment = {
+        "OMP_NUM_THREADS": str(run.machine.threads),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(run.machine.grace_seconds)),  # torchrun's own, else 30
+    }
     if not run.machine.hostfile and (indices := gpus(run.machine)):
         environment |= visible(indices[:processes])
     return Child(

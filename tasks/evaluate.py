@@ -9,15 +9,15 @@ from typing import Any
 
 import eval_math
 from artifacts import Grade, Prompt, Ref, Rollout, Score
-from eval_math import metrics, rewards
+from eval_math import metrics
 from tasks.caching import Run, stage
 from tasks.settings import Decoding
-from tasks.verdicts import graded
+from tasks.verdicts import CODE, Rule, finished_parts, graded
 
 log = logging.getLogger(__name__)
 
 
-@stage("evaluate", code=lambda _: ("tasks.evaluate", "tasks.verdicts", "eval_math", "eval_math.metrics"))
+@stage("evaluate", code=lambda _: ("tasks.evaluate", *CODE))
 def evaluate(
     answers: Mapping[str, Ref[Rollout]], problems: Mapping[str, Ref[Prompt]], decodings: Sequence[Decoding], run: Run
 ) -> Ref[Score]:
@@ -58,15 +58,9 @@ def _policy(decoding: Decoding) -> eval_math.Policy:
 def _judge(
     rollouts: Ref[Rollout], prompts: Ref[Prompt], decoding: Decoding, run: Run
 ) -> Iterator[tuple[Rollout, Grade]]:
-    return graded(
-        rollouts,
-        prompts,
-        _policy(decoding),
-        rewards.load("boxed_correct"),
-        run.workspace.store,
-        workers=run.machine.grade_workers,
-        deadline=5.0,
-    )
+    workers = run.machine.grade_workers
+    parts = finished_parts(rollouts, prompts, Rule(_policy(decoding)), run.workspace, run.workdir, workers)
+    return graded(rollouts, parts, run.workspace.store)
 
 
 @dataclass

@@ -2,13 +2,15 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from artifacts import Checkpoint, Prompt, Ref, Rollout
 from tasks import launch
+from tasks.alongside import Alongside, ShardGrader, Watched
 from tasks.caching import Run
+from tasks.child import Child
 from tasks.devices import engine_environments
 from tasks.display import bar
 from tasks.settings import Sampling, Template
@@ -23,6 +25,8 @@ class Wanted:
     sampling: Sampling
     seed: int
     folder: Path
+    along: Alongside | None = None
+    """Who wants their grades; None: nobody yet."""
 
     def request(self, run: Run) -> SampleRequest:
         """What the sampling child is told."""
@@ -51,28 +55,43 @@ def generate(policy: Checkpoint, wanted: Sequence[Wanted], template: Template, r
         request.shards.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(request.claims, ignore_errors=True)  # claims of a launch that has ended
         request.claims.mkdir(parents=True)
-    children: list[launch.Child] = []
     progress_file = run.workdir / "progress.jsonl"
+    children = list(_engines(policy, missing, template, progress_file, run))
+    watched = [] if run.machine.grade_workers == 0 else list(_watched(wanted, run))
+    with ShardGrader(run.workspace.store, watched, run.label) as grader:
+        _follow(children, missing, progress_file, run, grader)
+
+
+def _engines(
+    policy: Checkpoint, requests: list[SampleRequest], template: Template, progress_file: Path, run: Run
+) -> Iterator[Child]:
     for rank, environment in enumerate(engine_environments(run.machine)):
         job_path = run.workdir / f"engine-{rank}.json"
         failure = run.workdir / f"engine-{rank}.failure.json"
         SampleJob(
             store=str(run.workspace.root / "store"),
             model=policy.path,
-            requests=tuple(missing),
+            requests=tuple(requests),
             template=template,
             machine=run.machine,
             progress=progress_file,
             failure=failure,
         ).save(job_path)
         command = launch.module_command("tasks.workers.sample", job_path)
-        children.append(
-            launch.Child(f"sampling engine {rank}", command, run.workdir / f"engine-{rank}.log", failure, environment)
-        )
-    _follow(children, missing, progress_file, run)
+        yield Child(f"sampling engine {rank}", command, run.workdir / f"engine-{rank}.log", failure, environment)
 
 
-def _follow(children: list[launch.Child], requests: list[SampleRequest], progress_file: Path, run: Run) -> None:
+def _watched(wanted: Sequence[Wanted], run: Run) -> Iterator[Watched]:
+    for item in wanted:
+        if item.along is not None:
+            request = item.request(run)
+            shards = [request.shard_path(index) for index in range(request.num_shards)]
+            yield Watched(item.along, item.prompts, item.folder, shards)
+
+
+def _follow(
+    children: list[Child], requests: list[SampleRequest], progress_file: Path, run: Run, grader: ShardGrader
+) -> None:
     done = sum(r.shard_path(i).exists() for r in requests for i in range(r.num_shards))
     tokens, started = 0, None
     with bar(f"{run.label} · sampling shards", sum(r.num_shards for r in requests)) as shards:
@@ -86,7 +105,8 @@ def _follow(children: list[launch.Child], requests: list[SampleRequest], progres
                 tokens += int(str(line["tokens"]))
             elif line["kind"] == "shard":
                 seconds = max(1e-9, time.monotonic() - (started or time.monotonic()))
-                shards.advance(1, f"{tokens / seconds:,.0f} tokens/s")
+                grader.look()
+                shards.advance(1, f"{tokens / seconds:,.0f} tokens/s{grader.note()}")
 
         launch.run(children, progress_file, on_progress)
 

@@ -1,9 +1,11 @@
 """One computation per cache key on one machine, with locks that die with their owner.
 
 Prefect's own file lock stays behind after SIGKILL and the next run waits for it for ever. The kernel's
-advisory locks are released when the process ends, however it ends.
+advisory locks are released when the process ends, however it ends. Prefect is not imported: what it wants of a lock
+manager is these methods, and who asks only whether a lock is held need not wait for that import.
 """
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -11,9 +13,6 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-
-import anyio
-from prefect.locking.protocol import LockManager
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +34,8 @@ def is_held(path: Path) -> bool:
     return False
 
 
-class FlockLockManager(LockManager):
-    """Locks named by cache key, one file each."""
+class FlockLockManager:
+    """Locks named by cache key, one file each: a `LockManager` of Prefect's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -94,7 +93,7 @@ class FlockLockManager(LockManager):
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
         """As `acquire_lock`, without blocking the event loop."""
-        return await anyio.to_thread.run_sync(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
+        return await asyncio.to_thread(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
 
     def release_lock(self, key: str, holder: str) -> None:
         """Let go.
@@ -132,4 +131,4 @@ class FlockLockManager(LockManager):
 
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
         """As `wait_for_lock`, without blocking the event loop."""
-        return await anyio.to_thread.run_sync(self.wait_for_lock, key, timeout)
+        return await asyncio.to_thread(self.wait_for_lock, key, timeout)

@@ -29,14 +29,18 @@ def load(source: Source, iteration: int, seed: int, store: Store) -> Ref[Prompt]
     """
     name = str(source.path.name) if source.path else str(source.dataset).format(iteration=iteration + 1)
     rows = read_rows(expand(source.path)) if source.path else hub_rows(source, name)
-    prompts = list(_prompts(rows, source, name))
-    unique = list({prompt.prompt_id: prompt for prompt in prompts}.values())
+    found: dict[str, Prompt] = {}
+    count = 0
+    for prompt in _prompts(rows, source, name):
+        count += 1
+        found[prompt.prompt_id] = prompt  # repetitions take no memory, however many a file holds
+    unique = list(found.values())
     if not unique:
         raise BadSource(f"{name} holds no rows; expected one question per row")
     chosen = _slice(unique, source.per_iteration, iteration, seed, name)
     with store.writer(Prompt, producer={"source": name, "iteration": iteration, "seed": seed}) as writer:
         writer.write_many(chosen)
-        writer.summary.update({"rows": len(prompts), "repeated": len(prompts) - len(unique)})
+        writer.summary.update({"rows": count, "repeated": count - len(unique)})
     return writer.ref
 
 

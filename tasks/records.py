@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artifacts import plain_json
 from artifacts.durable import write_atomically
 from tasks.workspace import Workspace
 
@@ -91,7 +92,7 @@ def read(path: Path) -> Record:
 
 def _held(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return plain_json.parse(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 

@@ -1,58 +1,42 @@
 """What a stage returns, as its cache record keeps it: a reference, verified when it is read."""
 
 import json
-import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from prefect.serializers import Serializer
-
-from artifacts import ArtifactDamaged, ArtifactError, Checkpoint, Ref, checkpoints
+from artifacts import ArtifactDamaged, Checkpoint, Ref, checkpoints, plain_json
 from tasks.workspace import Workspace
-
-log = logging.getLogger(__name__)
 
 Result = Ref[Any] | Checkpoint
 
 
-class ArtifactSerializer(Serializer):
-    """Keeps references as JSON, and refuses one whose files are not as they were."""
-
-    type: Literal["odr-artifact"] = "odr-artifact"
-    root: str
-
-    def dumps(self, obj: Result) -> bytes:
-        """Write the reference."""
-        kind = "checkpoint" if isinstance(obj, Checkpoint) else "table"
-        return json.dumps({"kind": kind, "ref": obj.to_json()}).encode()
-
-    def loads(self, blob: bytes) -> Result:
-        """Read the reference and verify what it names.
-
-        Raises:
-            ArtifactError: files are missing or changed. Prefect takes that for "no record" and runs the task.
-        """
-        try:
-            return load_result(blob, Workspace(Path(self.root)))
-        except ArtifactError as error:
-            log.warning("a cached result cannot be used and is computed again: %s", error)
-            raise
+def dump_result(result: Result) -> bytes:
+    """Encode a reference."""
+    kind = "checkpoint" if isinstance(result, Checkpoint) else "table"
+    return json.dumps({"kind": kind, "ref": result.to_json()}).encode()
 
 
 def load_result(blob: bytes, workspace: Workspace) -> Result:
-    """Decode and verify a reference written by `ArtifactSerializer`."""
-    fields = json.loads(blob)
-    if fields["kind"] == "checkpoint":
-        checkpoint = Checkpoint.from_json(fields["ref"])
-        if not Path(checkpoint.path).resolve().is_relative_to(workspace.checkpoints.resolve()):
-            raise ArtifactDamaged(
-                f"The record names {checkpoint.path}, which is outside {workspace.checkpoints}: the data root was "
-                f"copied or moved, or the record was altered. Run the flow again, which trains it anew."
-            )
-        checkpoints.verify(checkpoint, hash_cache=workspace.hashes)
-        return checkpoint
-    ref: Ref[Any] = Ref.from_json(fields["ref"])
-    workspace.store.verify(ref)
+    """Decode a reference written by `dump_result` and verify what it names.
+
+    Raises:
+        ArtifactError: files are missing or changed, or this is no such reference.
+    """
+    try:
+        fields = plain_json.parse(blob)
+        of_model = fields["kind"] == "checkpoint"
+        ref: Any = (Checkpoint if of_model else Ref).from_json(fields["ref"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ArtifactDamaged(f"The record holds no reference ({type(error).__name__}: {error}).") from error
+    if not of_model:
+        workspace.store.verify(ref)
+    elif not Path(ref.path).resolve().is_relative_to(workspace.checkpoints.resolve()):
+        raise ArtifactDamaged(
+            f"The record names {ref.path}, which is outside {workspace.checkpoints}: the data root was "
+            f"copied or moved, or the record was altered. Run the flow again, which trains it anew."
+        )
+    else:
+        checkpoints.verify(ref, hash_cache=workspace.hashes)
     return ref
 
 

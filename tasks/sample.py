@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from artifacts import Checkpoint, Prompt, Ref, Rollout
+from tasks.alongside import Alongside
 from tasks.caching import Run, stage
 from tasks.generate import Wanted, collect, generate
 from tasks.locking import FlockLockManager
@@ -22,15 +23,17 @@ def sample(
     seed: int,
     run: Run,
     ahead: Sequence[Wanted] = (),
+    along: Alongside | None = None,
 ) -> Ref[Rollout]:
     """Draw `samples_per_prompt` answers per prompt and return their table, in prompt order.
 
     `ahead` is what later calls want of the same policy: one engine start serves all of them.
+    `along` wants the grades of the answers: finished shards are graded while others are sampled.
 
     Raises:
         ChildFailed: an engine failed; finished shards are kept and not made again.
     """
-    wanted = Wanted(prompts, sampling, seed, run.workdir)
+    wanted = Wanted(prompts, sampling, seed, run.workdir, along)
     locks = FlockLockManager(run.workspace.locks)
     # Another run may be making the same answers right now: what it has locked is left to it.
     mine = [item for item in ahead if locks.try_lock(item.folder.name, run.label)]
@@ -40,6 +43,8 @@ def sample(
         for item in mine:
             locks.release_lock(item.folder.name, run.label)
     rollouts = collect(wanted, policy, template, run)
+    if along is not None:
+        along.hand_over(run.workdir, prompts, rollouts)
     dropped = run.workspace.store.manifest(rollouts).summary["dropped"]["prompt_too_long"]
     log.info(
         "%s · sample: %d prompts -> %d rollouts (dropped: prompt too long %d)",
@@ -51,4 +56,4 @@ def sample(
 def wanted_later(**arguments: Any) -> Wanted:
     """What a later call of `sample` with these arguments needs, so that an engine that runs anyway can make it."""
     workdir = sample.begin(**arguments).workdir
-    return Wanted(arguments["prompts"], arguments["sampling"], arguments["seed"], workdir)
+    return Wanted(arguments["prompts"], arguments["sampling"], arguments["seed"], workdir, arguments.get("along"))

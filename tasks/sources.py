@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from eval_math.problems.lines import LineTooLong, lines
+from eval_math.problems.parquet import BoundedParquet
 from tasks.settings import Source
 
 
@@ -26,20 +25,25 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.suffix == ".parquet":
         yield from _parquet_rows(path)
     elif path.suffix == ".jsonl":
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _json_row(line, f"{path}, line {number}")
+        yield from _json_rows(path)
     else:
         raise BadSource(f"{path} is neither .jsonl nor .parquet; convert it")
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
+        yield from BoundedParquet(path).rows()
+    except (ValueError, OSError) as error:  # pyarrow's own errors derive from these
         raise BadSource(f"{path} cannot be read as Parquet: {error}; write it again") from error
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in lines(file):
+                yield _json_row(line, f"{path}, line {number}")
+    except LineTooLong as error:
+        raise BadSource(f"{path}: {error}") from error
 
 
 def _json_row(line: bytes, where: str) -> dict[str, Any]:

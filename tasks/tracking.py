@@ -7,6 +7,7 @@ No failure here ever fails a stage.
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 EXPERIMENT = "online-dpo-r1"
+_CREDENTIALS = re.compile(r"(://)[^\s/'\"]*@")
 BATCH = 500
 """MLflow takes at most 1000 metrics per request."""
 
@@ -26,6 +28,11 @@ BATCH = 500
 def tracking_uri(workspace: Workspace) -> str:
     """`MLFLOW_TRACKING_URI`, or a SQLite file in the data root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.root / 'mlflow.db'}"
+
+
+def without_credentials(text: str) -> str:
+    """A text for logs and terminals: user and password of every address in it, `http://user:secret@host`, left out."""
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 def _forgiving(method: Callable[P, Any]) -> Callable[P, Any]:
@@ -39,7 +46,10 @@ def _forgiving(method: Callable[P, Any]) -> Callable[P, Any]:
         try:
             return method(*args, **kwargs)
         except Exception as error:  # whatever a tracking server does, finished work goes on
-            log.warning("MLflow at %s fails (%s); the next run of this config sends what is missing", self.uri, error)
+            log.warning(
+                "MLflow at %s fails (%s); the next run of this config sends what is missing",
+                without_credentials(self.uri), without_credentials(str(error)),
+            )  # fmt: skip
             self.client = None
             return None
 

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eval_math.files.messages import BadInput, shown
+from eval_math.problems.lines import LineTooLong, lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,10 +54,8 @@ class JsonLines:
         del columns
         rows: list[dict[str, Any]] = []
         size = 0
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
+        with self.path.open("rb") as stream:
+            for number, line in self._lines(stream):
                 rows.append(self._row(number, line))
                 size += len(line)
                 if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
@@ -68,6 +67,12 @@ class JsonLines:
     def cells(self, batch: list[dict[str, Any]], column: str) -> list[Any]:
         """One column of a batch."""
         return [row.get(column) for row in batch]
+
+    def _lines(self, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from lines(stream)
+        except LineTooLong as error:
+            raise BadInput(f"{self.path}: {error}") from error
 
     def _row(self, number: int, line: bytes) -> dict[str, Any]:
         place = f"{self.path}, line {number}"
@@ -93,15 +98,17 @@ class Parquet:
     def __init__(self, path: Path) -> None:
         """Read the footer."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from eval_math.problems.parquet import BoundedParquet
 
         self.path = path
         try:
-            # A buffer makes the reader stream a column's pages; without, it loads each row group's columns whole.
-            self.file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+            self.file = BoundedParquet(path)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(f"{path} is no complete Parquet file ({error}); was its writing cut short?") from error
-        self.schema: pa.Schema = self.file.schema_arrow
+        except ValueError as error:
+            raise BadInput(f"{path} is refused: {error}; write it anew") from error
+        self.schema: pa.Schema = self.file.schema
         self.num_rows: int = self.file.metadata.num_rows
         self.columns: list[str] = self.schema.names
         twice = {name for name in self.columns if self.columns.count(name) > 1}
@@ -114,17 +121,15 @@ class Parquet:
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Record batches, bounded in rows and, as far as the average row says, in size."""
-        import pyarrow as pa
-
         groups = [self.file.metadata.row_group(index) for index in range(self.file.metadata.num_row_groups)]
         size = sum(group.total_byte_size for group in groups) / max(1, self.num_rows)
         rows = max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1.0, size))))
         done = 0
         try:
-            for batch in self.file.iter_batches(batch_size=rows, columns=columns):
+            for batch in self.file.batches(rows, columns):
                 yield batch
                 done += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except (ValueError, OSError) as error:  # pyarrow's own errors derive from these
             raise BadInput(f"{self.path} cannot be read after row {done} ({error}); write or fetch it again") from error
 
     def cells(self, batch: pa.RecordBatch, column: str) -> list[Any]:

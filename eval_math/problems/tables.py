@@ -9,7 +9,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from eval_math.problems.lines import LineTooLong, lines
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +42,23 @@ def read_table(path: Path) -> Table:
         raise BenchmarkError(f"{path} is neither .jsonl nor .parquet; convert it")
     if not path.is_file():
         raise BenchmarkError(f"{path} does not exist; expected a .jsonl or .parquet file with one problem per row")
-    data = path.read_bytes()
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(data, path))
-    return Table(rows, f"{path.name} sha256:{hashlib.sha256(data).hexdigest()}")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        stream.seek(0)
+        try:
+            rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(stream, path))
+        except LineTooLong as error:
+            raise BenchmarkError(f"{path}: {error}") from error
+    return Table(rows, f"{path.name} sha256:{digest}")
 
 
-def _json_rows(data: bytes, path: Path) -> Iterator[Row]:
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
+def _json_rows(stream: BinaryIO, path: Path) -> Iterator[Row]:
+    for number, line in lines(stream):
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise BenchmarkError(f"{path}, line {number}: nested too deeply; expected a flat JSON object") from error
+        except ValueError as error:
             raise BenchmarkError(f"{path}, line {number}: no JSON in UTF-8 ({error})") from error
         if not isinstance(row, dict):
             raise BenchmarkError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
@@ -60,13 +67,15 @@ def _json_rows(data: bytes, path: Path) -> Iterator[Row]:
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
-        parquet = importlib.import_module("pyarrow.parquet")
+        importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise BenchmarkError(
             f"{path} needs the `pyarrow` package; install it, or convert the file to .jsonl"
         ) from error
+    from eval_math.problems.parquet import BoundedParquet
+
     try:
-        yield from parquet.read_table(path).to_pylist()
+        yield from BoundedParquet(path).rows()
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
         raise BenchmarkError(f"{path} cannot be read as Parquet ({error}); write it again") from error
 

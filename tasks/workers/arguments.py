@@ -62,7 +62,7 @@ def arguments(job: TrainJob, steps: Plan, processes: int) -> TrainingArguments:
         deepspeed=deepspeed_config(job, steps.accumulation, processes),
         save_strategy="steps",
         save_steps=training.save_steps,
-        save_total_limit=2,
+        save_total_limit=None,  # the Trainer counts unfinished ones and goes by modification times; see `keeper`
         logging_strategy="no",
         report_to=[],
         remove_unused_columns=False,

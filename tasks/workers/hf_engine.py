@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from tasks.workers.engines import Ask, Completion
 from tasks.workers.jobs import SampleJob
-from tasks.workers.template import load_tokenizer
+from tasks.workers.template import NO_CODE, load_tokenizer
 
 
 class TransformersEngine:
@@ -24,11 +24,11 @@ class TransformersEngine:
         self.tokenizer = load_tokenizer(job.model)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = sampling.dtype if sampling.dtype == "auto" else getattr(torch, sampling.dtype)
-        model: Any = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(job.model, dtype=dtype, **NO_CODE)
         self._model = model.eval().to(self._device)
         self.generation: GenerationConfig | None = self._model.generation_config
         self.max_model_len = sampling.max_model_len or int(
-            AutoConfig.from_pretrained(job.model).max_position_embeddings
+            AutoConfig.from_pretrained(job.model, trust_remote_code=False).max_position_embeddings
         )
         self._rows = job.machine.max_num_seqs
 

@@ -22,6 +22,7 @@ from tasks.workers.failure import BadInput
 from tasks.workers.head import token_head
 from tasks.workers.packing import Packed, pack
 from tasks.workers.sequences import Sequences
+from tasks.workers.template import NO_CODE
 
 
 def load(folder: str, trains: Trained, dtype: torch.dtype, *, new_head: bool = True) -> Any:
@@ -37,7 +38,7 @@ def load(folder: str, trains: Trained, dtype: torch.dtype, *, new_head: bool = T
     kinds = set(getattr(config.get_text_config(), "layer_types", None) or ["full_attention"])
     if unknown := kinds - {"full_attention", "sliding_attention"}:
         raise BadInput(f"{folder} has layers of kind {', '.join(sorted(unknown))}, which cannot be packed")
-    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "attn_implementation": attention.NAME}
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention.NAME, **NO_CODE}
     config.attention_dropout = 0.0
     if trains == "policy":
         loaded: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, output_loading_info=True, **options)

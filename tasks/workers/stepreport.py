@@ -1,21 +1,17 @@
-"""What a trainer says after each optimizer step, and how it marks a checkpoint as complete."""
+"""What a trainer says after each optimizer step."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from transformers import TrainerCallback
 
 from tasks.workers.progress import report
 from tasks.workers.trainer import ObjectiveTrainer
 
-COMMITTED = "odr-committed.json"
-
 
 class StepReport(TrainerCallback):
-    """Appends one progress line per optimizer step; marks checkpoints that are complete; stops at `max_kl`."""
+    """Appends one progress line per optimizer step; stops at `max_kl`."""
 
     def __init__(self, trainer: ObjectiveTrainer, progress: Path, max_kl: float | None = None) -> None:
         self._trainer, self._progress, self._max_kl = trainer, progress, max_kl
@@ -47,17 +43,9 @@ class StepReport(TrainerCallback):
         if self._max_kl is not None and metrics["kl/old"] > self._max_kl:  # the same number on every process
             self.stopped = f"kl/old {metrics['kl/old']:.3g} above train.max_kl after step {state.global_step}"
             control.should_training_stop = True
+            control.should_save = False  # who goes on from a checkpoint would not know that it was the end
         if state.is_world_process_zero:
             report(self._progress, kind="step", step=state.global_step, total=state.max_steps, metrics=metrics)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the marker without which a checkpoint is not used."""
-        if dist.is_initialized():
-            dist.barrier()
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            report(folder / COMMITTED, step=state.global_step, processes=args.world_size)
-            report(self._progress, kind="checkpoint", step=state.global_step)
 
 
 def keep_plain_norm(engine: Any) -> None:
@@ -71,9 +59,3 @@ def keep_plain_norm(engine: Any) -> None:
     from deepspeed.runtime.utils import clip_grad_norm_
 
     engine.clip_fp32_gradients = clip
-
-
-def committed_checkpoints(folder: Path) -> Iterator[Path]:
-    """Complete checkpoints of a run, newest first."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMMITTED}")]
-    yield from sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)

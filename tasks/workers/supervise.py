@@ -32,10 +32,11 @@ def descendants(root: int) -> list[int]:
         if not entry.name.isdigit():
             continue
         try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError):
+            state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+        except (OSError, ValueError, IndexError):
             continue  # the process ended while we looked
-        children.setdefault(parent, []).append(int(entry.name))
+        if state != "Z":  # ended, and waits for its parent to notice
+            children.setdefault(int(parent), []).append(int(entry.name))
     found: list[int] = []
     queue = [root]
     while queue:
@@ -57,7 +58,8 @@ def _end(process: subprocess.Popen[bytes], grace_seconds: float) -> None:
     """Ask, wait, then insist."""
     _signal_all(descendants(os.getpid()), signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline and process.poll() is None:
+    # All of them, not only the command: deepspeed's launcher dies at once and leaves its processes to us.
+    while time.monotonic() < deadline and (process.poll() is None or descendants(os.getpid())):
         time.sleep(0.05)
     _signal_all(descendants(os.getpid()), signal.SIGKILL)
 
@@ -81,18 +83,24 @@ def main(grace_seconds: float, command: list[str]) -> int:
     )
     wake_read, wake_write = os.pipe()
 
+    ending = threading.Event()
+
     def watch() -> None:
         # os.read and select, not sys.stdin: a thread inside a buffered read aborts the interpreter at exit.
         while True:
             ready, _, _ = select.select([0, wake_read], [], [])
             if wake_read in ready or not os.read(0, 4096):
+                ending.set()
                 _end(process, grace_seconds)
                 os._exit(128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, lambda number, frame: os.write(wake_write, b"!"))
-    threading.Thread(target=watch, daemon=True).start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     while (code := process.poll()) is None:  # `wait` would hold a lock that `_end` needs to see the end
         time.sleep(POLL_SECONDS)
+    if ending.is_set():
+        watcher.join()  # what the command has left behind has its seconds; then this process ends there
     _signal_all(descendants(os.getpid()), signal.SIGKILL)  # helpers that the command left behind
     return code if code >= 0 else 128 - code
 

@@ -1,10 +1,14 @@
 """The one place where a chat template is rendered: sampling, warm-up and evaluation all come here."""
 
+from typing import Any
+
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from tasks.settings import Template
 from tasks.workers.failure import BadInput
 
+NO_CODE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
+"""How weights are loaded: a pickled file that lies beside others would run what it holds."""
 _MARK = "odr-assistant-turn"
 
 

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,14 +23,18 @@ from tasks.objectives import Objective
 from tasks.workers import progress
 from tasks.workers.arguments import arguments
 from tasks.workers.batches import plan
-from tasks.workers.failure import reported
+from tasks.workers.failure import PREEMPTED, Preempted, reported
 from tasks.workers.jobs import TrainJob, scratch_of
+from tasks.workers.keeper import Keeper
 from tasks.workers.lora import adapted
+from tasks.workers.plainload import restrict
 from tasks.workers.policy import load, load_frozen
+from tasks.workers.preemption import Notice
 from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
+from tasks.workers.resume import resume_point
 from tasks.workers.saving import save
 from tasks.workers.sequences import Sequences, arrays
-from tasks.workers.stepreport import StepReport, committed_checkpoints
+from tasks.workers.stepreport import StepReport
 from tasks.workers.template import load_tokenizer
 from tasks.workers.trainer import MicroBatches, ObjectiveTrainer
 
@@ -68,9 +71,14 @@ def rows_of_job(job: TrainJob, objective: Objective) -> tuple[Sequences, int]:
     return with_final_columns(objective, sequences), dropped
 
 
-def train(job: TrainJob) -> None:
-    """Run the job; on rank 0 write the final folder and then the result file."""
+def train(job: TrainJob, notice: Notice) -> None:
+    """Run the job; on rank 0 write the final folder and then the result file.
+
+    Raises:
+        Preempted: this process or another was asked to end, before the last step; what was done is saved.
+    """
     rank, processes, device = start_distributed()
+    restrict()
     objective = objectives.load(**job.objective)
     tokenizer = load_tokenizer(job.model)
     sequences, dropped = rows_of_job(job, objective)
@@ -99,8 +107,14 @@ def train(job: TrainJob) -> None:
     trainer.add_callback(follower)
     if rank == 0:
         progress.report(job.progress, kind="ready", rows=len(sequences), steps=steps.num_steps)
-    resume = _resume_point(job.checkpoints, processes)
+    made = {"processes": processes, "zero_stage": args.hf_deepspeed_config.get_value("zero_optimization.stage", 0)}
+    resume = resume_point(job.checkpoints, device, **made)
+    keeper = Keeper(notice, job.progress, resume, **made)
+    trainer.add_callback(keeper)
+    notice.training_starts()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if keeper.preempted:
+        raise Preempted(f"asked to end, after step {trainer.state.global_step}, which is saved in {keeper.preempted}")
     planned = trainer.state.global_step if follower.stopped else steps.num_steps
     facts = _engine_facts(trainer.model_wrapped, processes, planned, trainer.state.global_step)
     facts |= {"rows": len(sequences), "dropped": {"longer than max_length": dropped}, "stopped": follower.stopped}
@@ -109,16 +123,6 @@ def train(job: TrainJob) -> None:
         tokenizer.save_pretrained(job.output)
         job.result.write_text(json.dumps(facts), encoding="utf-8")
     dist.barrier()
-
-
-def _resume_point(folder: Path, processes: int) -> Path | None:
-    """The newest complete checkpoint made by as many processes as there are now."""
-    for checkpoint in committed_checkpoints(folder):
-        (marker,), _ = progress.read(next(checkpoint.glob("odr-committed.json")))
-        if marker["processes"] == processes:
-            print(f"resuming from {checkpoint}", flush=True)  # noqa: T201 - the child's log
-            return checkpoint
-    return None
 
 
 def _engine_facts(engine: Any, processes: int, planned: int, done: int) -> dict[str, Any]:
@@ -138,13 +142,19 @@ def main() -> None:
     parser.add_argument("job")
     parser.add_argument("--local_rank", type=int, default=0)
     job = TrainJob.load(parser.parse_args().job)
-    with reported(job.failure):
-        train(job)
+    notice, code = Notice(job.failure), 0
+    notice.listen()
+    try:
+        with reported(job.failure):
+            train(job, notice)
+    except Preempted as found:
+        print(found.message)  # noqa: T201 - the child's log
+        code = PREEMPTED
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is written. A process that ends in the usual way can still be aborted by a thread of its libraries that
     # runs on (seen on a loaded machine: "terminate called without an active exception"), and would count as failed.
-    os._exit(0)
+    os._exit(code)
 
 
 if __name__ == "__main__":

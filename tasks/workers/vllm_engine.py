@@ -73,6 +73,7 @@ class VllmEngine:
                 logprobs_mode="processed_logprobs",
                 disable_log_stats=True,
                 trust_remote_code=False,
+                load_format="safetensors",
                 seed=0,
                 **device,
             )

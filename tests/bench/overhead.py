@@ -1,4 +1,4 @@
-"""What orchestration costs: an iteration's wall time less what its children compute, and a fully cached re-run.
+"""What orchestration costs: an iteration's wall time less what its children compute, a fully cached re-run, a plan.
 
     python -m tests.bench.overhead [--reruns 3]
 
@@ -9,6 +9,7 @@ Runs the demo in a data root of its own, or takes the demo that has been run in 
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -16,12 +17,14 @@ import sys
 import time
 from pathlib import Path
 
+ODR = ("-m", "flows.cli")
+CONFIG = "configs/demo.yaml"
 IN_PROCESS = ("grade", "pair", "evaluate")
 """Stages that compute in the parent (and its grading workers)."""
 
 
 def main() -> None:
-    """Print one line per iteration and the re-runs' median."""
+    """Print one line per iteration, and the medians of the commands that compute nothing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reruns", type=int, default=3)
     parser.add_argument("--fresh", action="store_true")
@@ -53,20 +56,35 @@ def main() -> None:
             f"{100 * shares[-1]:.1f} %"
         )
     print(f"overhead, median of {len(shares)} iterations: {100 * statistics.median(shares):.1f} %")
-    seconds = [run(home) for _ in range(args.reruns)]
-    listed = ", ".join(f"{value:.1f}" for value in seconds)
-    print(f"fully cached re-run: median {statistics.median(seconds):.1f} s of {listed}")
+    start = medians("interpreter start", [command(home, "-c", "pass") for _ in range(args.reruns)])
+    rerun = medians("fully cached re-run", [run(home) for _ in range(args.reruns)])
+    print(f"  beyond interpreter start {rerun - start:.2f} s")
+    medians(f"odr plan {CONFIG}", [command(home, *ODR, "plan", CONFIG) for _ in range(args.reruns)])
 
 
-def run(home: Path) -> float:
-    """Run the demo in this data root; return the seconds of the whole command."""
+def medians(what: str, spent: list[tuple[float, float]]) -> float:
+    """Print the median wall and processor seconds of repeated commands; return that of the wall."""
+    wall, processor = (statistics.median(column) for column in zip(*spent, strict=True))
+    listed = ", ".join(f"{seconds:.2f}" for seconds, _ in spent)
+    print(f"{what}: median {wall:.2f} s of {listed}; processor {processor:.2f} s")
+    return wall
+
+
+def run(home: Path) -> tuple[float, float]:
+    """Run the demo in this data root; return the wall and processor seconds of the whole command."""
+    return command(home, *ODR, "demo")
+
+
+def command(home: Path, *arguments: str) -> tuple[float, float]:
+    """Run Python in this data root; return its wall seconds, and the processor's with those of its children."""
     home.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, "-m", "flows.cli", "demo"], env={**os.environ, "ODR_HOME": str(home)},
+        [sys.executable, *arguments], env={**os.environ, "ODR_HOME": str(home)},
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    return time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.monotonic() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

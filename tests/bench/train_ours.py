@@ -21,6 +21,7 @@ from tasks.pairing.scored import scored_columns
 from tasks.settings import Machine, Training
 from tasks.workers import progress
 from tasks.workers.jobs import ScoreJob, TrainJob
+from tasks.workers.preemption import Notice
 from tests.bench.train_data import Setup
 from tests.bench.train_measure import ROOT, Meter, child
 
@@ -92,10 +93,11 @@ def main() -> None:
             port = str(probe.getsockname()[1])
         os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     job_type: type[ScoreJob] | type[TrainJob] = {"score": ScoreJob, "train": TrainJob}[kind]
-    work: Callable[[Any], None] = getattr(worker, kind)
+    work: Callable[..., None] = getattr(worker, kind)
     job = job_type.load(job_path)
+    more = [Notice(job.failure)] if kind == "train" else []
     meter = Meter()
-    work(job)
+    work(job, *more)
     meter.save(Path(result))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -222,3 +222,67 @@ def test_a_broken_hash_cache_costs_time_only(tmp_path, caplog):
 def test_a_mangled_reference_is_refused(fields):
     with pytest.raises(ArtifactDamaged, match="Register the model folder again"):
         Checkpoint.from_json(fields)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "sub/config.json", "", ".."])
+def test_a_record_cannot_name_files_elsewhere(tmp_path, name):
+    checkpoint = checkpoints.commit(model(tmp_path / "new"), tmp_path / "final", {})
+    record = tmp_path / "final" / "odr-checkpoint.json"
+    fields = json.loads(record.read_text())
+    fields["files"][name] = {"bytes": 1, "sha256": "0" * 64}
+    record.write_text(json.dumps(fields))
+
+    for look in (checkpoints.verify, lambda _: checkpoints.committed(tmp_path / "final")):
+        with pytest.raises(ArtifactDamaged, match=r"odr-checkpoint\.json was altered: expected plain file names"):
+            look(checkpoint)
+
+
+@pytest.mark.parametrize("files", [[], {"config.json": 1}, {"config.json": {"bytes": "1", "sha256": "0"}}])
+def test_a_record_of_another_shape_is_damage(tmp_path, files):
+    checkpoint = checkpoints.commit(model(tmp_path / "new"), tmp_path / "final", {})
+    record = tmp_path / "final" / "odr-checkpoint.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"files": files}))
+
+    with pytest.raises(ArtifactDamaged, match="Delete the folder and train it anew"):
+        checkpoints.verify(checkpoint)
+
+
+def test_on_a_trusted_disk_a_checkpoint_is_checked_by_record_and_size(tmp_path, monkeypatch):
+    checkpoint = checkpoints.commit(model(tmp_path / "new"), tmp_path / "final", {})
+    other = checkpoints.commit(model(tmp_path / "n2", FILES | {"tokenizer.json": b"[]"}), tmp_path / "other", {})
+    monkeypatch.setenv("ODR_TRUST_DISK", "1")
+    weights = tmp_path / "final" / "model-00001-of-00002.safetensors"
+    weights.write_bytes(weights.read_bytes()[::-1])
+    checkpoints.verify(checkpoint)  # the same size: that is what trusting the disk means
+
+    with pytest.raises(ArtifactDamaged, match="differs from what training wrote"):
+        checkpoints.verify(checkpoint, deep=True)
+    with pytest.raises(ArtifactDamaged, match="holds another checkpoint"):
+        checkpoints.verify(Checkpoint(other.path, checkpoint.digest, checkpoint.bytes))
+    weights.write_bytes(b"short")
+    with pytest.raises(ArtifactDamaged, match="has 5 bytes, expected 10"):
+        checkpoints.verify(checkpoint)
+
+
+@pytest.mark.parametrize("content", ['{"/x": 1}', '{"/x": [1, 2]}', '{"/x": [[], {}, null]}', "[" * 100_000, "null"])
+def test_remembered_hashes_of_another_shape_are_forgotten(tmp_path, content):
+    folder = model(tmp_path / "a")
+    (tmp_path / "hashes").mkdir()
+    (tmp_path / "hashes" / "sha256.json").write_text(content.replace("/x", str(folder / "config.json")))
+
+    assert checkpoints.register(folder, hash_cache=tmp_path / "hashes") == checkpoints.register(folder)
+
+
+@pytest.mark.parametrize("second", [0, 4_000_000_000])
+def test_hashes_are_right_whatever_the_clock_said(tmp_path, second):
+    folder = model(tmp_path / "a")
+    for file in folder.iterdir():
+        os.utime(file, (second, second))
+    before = checkpoints.register(folder, hash_cache=tmp_path / "hashes")
+
+    (folder / "tokenizer.json").write_bytes(b"[]")
+    os.utime(folder / "tokenizer.json", (second + 1, second + 1))
+
+    after = checkpoints.register(folder, hash_cache=tmp_path / "hashes")
+    assert after.digest != before.digest
+    assert after == checkpoints.register(folder)

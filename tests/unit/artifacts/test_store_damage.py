@@ -179,3 +179,83 @@ def test_a_good_read_is_remembered_until_the_file_changes(stored, monkeypatch):
     store.verify(ref)
 
     assert len(hashed) == 3
+
+
+def test_a_manifest_that_is_nested_without_end_is_damage(stored):
+    store, ref, root = stored
+    (root / ref.path / "manifest.json").write_text('{"format": ' + "[" * 100_000 + "]" * 100_000 + "}")
+
+    refused(store, ref, ArtifactDamaged, r"not a readable manifest \(ValueError\('nested too deeply'\)\)")
+
+
+@pytest.mark.parametrize("what", ["part-00000.parquet", "manifest.json", ""])
+def test_a_link_that_leads_out_of_the_root_is_not_followed_and_is_replaced(tmp_path, what):
+    store, rows = Store(tmp_path / "store"), [rollout(index) for index in range(100)]
+    ref = write(store, rows)
+    place = tmp_path / "store" / ref.path / what
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+
+    refused(store, ref, ArtifactDamaged, "leads out of the data root, to .*elsewhere.*Remove the link")
+    assert write(store, rows) == ref
+
+    assert list(store.read(ref, Rollout)) == rows
+    assert not place.is_symlink()
+    assert (tmp_path / "elsewhere").exists(), "what is not ours is not removed"
+
+
+def test_a_link_to_nothing_in_an_artifact_s_place_is_replaced(tmp_path):
+    store, rows = Store(tmp_path / "store"), [rollout()]
+    ref = write(store, rows)
+    place = tmp_path / "store" / ref.path
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "gone")
+
+    assert write(store, rows) == ref
+
+    assert list(store.read(ref, Rollout)) == rows
+
+
+def test_a_root_that_is_a_link_itself_is_followed(tmp_path):
+    (tmp_path / "big-disk").mkdir()
+    (tmp_path / "store").symlink_to(tmp_path / "big-disk")
+    store = Store(tmp_path / "store")
+
+    ref = write(store, [rollout()])
+
+    assert list(store.read(ref, Rollout)) == [rollout()]
+
+
+def test_on_a_trusted_disk_sizes_are_checked_and_bytes_are_not(stored, monkeypatch):
+    store, ref, root = stored
+    monkeypatch.setenv("ODR_TRUST_DISK", "1")
+    hashed = []
+    monkeypatch.setattr(location, "sha256_stream", lambda stream: hashed.append(1))
+
+    store.verify(ref)
+    assert len(list(store.read(ref, Rollout))) == 100
+    os.truncate(first_part(root, ref), 100)
+
+    assert hashed == []
+    refused(store, ref, ArtifactDamaged, r"part-00000\.parquet has 100 bytes, expected \d+\. Run the flow again")
+
+
+@pytest.mark.parametrize("value", ["", "0", "yes", "true"])
+def test_nothing_but_a_one_trusts_the_disk(stored, monkeypatch, value):
+    store, ref, root = stored
+    monkeypatch.setenv("ODR_TRUST_DISK", value)
+    flip_bit(first_part(root, ref))
+
+    refused(store, ref, ArtifactDamaged, r"part-00000\.parquet was altered")
+
+
+@pytest.mark.parametrize("year", [0, 4_000_000_000])
+def test_a_flipped_bit_is_found_whatever_the_clock_said_when_the_file_was_written(stored, year):
+    store, ref, root = stored
+    os.utime(first_part(root, ref), (year, year))
+    store.verify(ref)
+
+    flip_bit(first_part(root, ref))
+    os.utime(first_part(root, ref), (year + 1, year + 1))
+
+    refused(store, ref, ArtifactDamaged, r"part-00000\.parquet was altered")

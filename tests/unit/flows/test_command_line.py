@@ -1,5 +1,7 @@
 """`odr` as a person meets it: help, and one clear sentence for everything that person can put right."""
 
+import atexit
+import gc
 import json
 import logging
 import os
@@ -33,6 +35,7 @@ def restored(monkeypatch, tmp_path):
         logger.setLevel(level)
     os.environ.clear()
     os.environ.update(environment)
+    atexit.unregister(gc.freeze)  # the end of the tests is no end of a command
 
 
 @pytest.fixture
@@ -74,8 +77,8 @@ def refused(result, *parts):
 
 def test_the_commands_are_these():
     assert COMMANDS == [
-        "benchmarks", "compare", "demo", "evaluate", "gc", "grade", "objectives", "plan", "reward-model", "run", "show",
-        "verify",
+        "benchmarks", "compare", "demo", "evaluate", "export", "gc", "grade", "import", "objectives", "plan", "push",
+        "report", "reward-model", "run", "show", "verify",
     ]  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def test_every_command_has_help_that_says_what_it_does(odr, command):
     assert "Usage:" in text
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "grade"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "grade", "export", "import", "push"])
 def test_commands_with_many_words_show_an_example(odr, command):
     assert f"Example: odr {command} " in odr(command, "--help").output
 
@@ -286,3 +289,21 @@ def test_a_reward_model_is_trained_on_an_iteration_that_is_there(odr):
     refused(odr("reward-model", "demo"), "demo: expected campaign/iteration, counted from 1, such as demo/1")
     refused(odr("reward-model", "demo/0"), "demo/0: expected campaign/iteration")
     refused(odr("reward-model", "demo/1"), "no finished campaign 'demo'")
+
+
+def test_a_plan_waits_for_no_library_that_it_does_not_need(config, workspace):
+    code = (
+        "import sys\nfrom flows.cli import app\n"
+        f"app(['plan', {str(config())!r}], standalone_mode=False)\n"
+        "print('loaded:', sorted({'prefect', 'mlflow', 'matplotlib', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ODR_HOME": str(workspace.root)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "never run" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded: []"

@@ -7,7 +7,7 @@ import pytest
 from flow_examples import small
 
 from artifacts import Prompt
-from flows.extent import ITERATION, STOPS, refreshed, stopping_point, until
+from flows.extent import ITERATION, STOPS, is_finished, refreshed, stopping_point, until
 from flows.plan import Line, Planner
 from flows.steps import Steps
 from tasks import records
@@ -91,6 +91,15 @@ def test_what_follows_the_stopping_point_is_shown_as_later():
     assert {line.status for line in lines[6:]} == {"later"}
     assert {line.why for line in lines[6:]} == {"after --stop-after pair"}
     assert until(plan_of("base"), "") == plan_of("base")
+
+
+def test_a_campaign_is_finished_when_every_stage_is_cached():
+    labels = ["base", "iteration 1", "iteration 2"]
+
+    assert is_finished(plan_of(*labels, iterations=2))
+    assert not is_finished(plan_of(*labels, iterations=3))
+    assert not is_finished(plan_of("iteration 1", "iteration 2", ("base", "sample"), iterations=2))
+    assert not is_finished([Line("base", "model", "missing", ""), *plan_of(*labels, iterations=2)[1:]])
 
 
 @pytest.fixture

@@ -45,7 +45,9 @@ def here(workspace, **machine):
 def test_a_child_that_a_signal_ended_gets_another_attempt_and_the_waits_grow(workspace, caplog, monkeypatch):
     toy, starts = a_stage("kill 9", "kill 9")
 
-    monkeypatch.setattr(logging.getLogger("tasks.attempts"), "handlers", [caplog.handler])  # Prefect takes the others
+    logger = logging.getLogger("tasks.attempts")  # above it, Prefect's handlers come and go with its settings
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
     ref = toy(size=2, run=here(workspace))
 
     assert ref.rows == 2

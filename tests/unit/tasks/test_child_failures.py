@@ -92,6 +92,29 @@ def test_a_launcher_that_ends_the_other_processes_does_not_make_it_a_preemption(
     assert error.kind == "signal"
 
 
+def test_a_process_that_fails_without_a_word_is_no_preemption_either(child):
+    log = "failed (exitcode: 1) local_rank: 0\n  exitcode  : 1 (pid: 5)\n"
+
+    error = ended(child, 1, told=("preempted", "asked to end before training started", ""), log=log)
+
+    assert (error.kind, error.message.partition("\n")[0]) == (
+        "crash",
+        "trainer: one of its processes ended with code 1",
+    )
+
+
+def test_a_preempted_group_is_preempted(child):
+    log = "failed (exitcode: 75) local_rank: 0\ntorch...SignalException: Process 7 got signal: 15\n"
+
+    assert ended(child, 1, told=("preempted", "saved step 3", ""), log=log).kind == "preempted"
+
+
+def test_a_launcher_that_is_asked_to_end_when_the_work_is_done_is_started_again(child):
+    log = "torch.distributed.elastic.multiprocessing.api.SignalException: Process 7 got signal: 15\n"
+
+    assert ended(child, 1, log=log).kind == "signal"
+
+
 def test_lines_of_an_earlier_attempt_tell_nothing(child):
     child.log.write_text("torch.OutOfMemoryError: CUDA out of memory.\n")
 

@@ -68,12 +68,12 @@ def source(tmp_path, monkeypatch):
 
         def digest(self):
             module.code_digest.cache_clear()
-            module._tree.cache_clear()
+            module._read.cache_clear()
             return code_digest("tasks.workers.worker")
 
     yield Source()
     module.code_digest.cache_clear()
-    module._tree.cache_clear()
+    module._read.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ STAGES = {
 
 
 PLUMBING = {
-    "caching", "code_digest", "devices", "display", "distributed", "launch", "locking", "presence", "records",
-    "results", "settings", "workspace",
+    "attempts", "caching", "child", "code_digest", "devices", "display", "distributed", "launch", "locking",
+    "prefect_task", "presence", "records", "results", "settings", "workspace",
 }  # fmt: skip
 """Modules of `tasks` below the stages that carry work to where it is done and shape no result."""
 
@@ -247,6 +247,6 @@ def test_the_code_of_a_reward_of_ones_own_is_part_of_grading(tmp_path, monkeypat
 
     path.write_text("def reward(grade, response):\n    return 2.0\n", encoding="utf-8")
     module.code_digest.cache_clear()
-    module._tree.cache_clear()
+    module._read.cache_clear()
 
     assert grade.key(**arguments).digest != before

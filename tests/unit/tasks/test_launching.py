@@ -286,6 +286,32 @@ def test_a_child_that_does_not_listen_is_killed_after_a_while(place):
     assert_all_end(pids, timeout=1)
 
 
+def test_what_a_command_leaves_behind_has_its_seconds_too(place):
+    """Deepspeed's launcher dies of SIGTERM at once, its processes want to save."""
+    saving = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), pathlib.Path(sys.argv[1]).touch(), sys.exit()))\n"
+        "pathlib.Path(sys.argv[2]).touch()\n"
+        "time.sleep(60)"
+    )
+    launcher = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', *sys.argv[1:]]); time.sleep(60)"
+    saved, ready = place / "saved", place / "ready"
+    command = [sys.executable, "-c", launcher, saving, str(saved), str(ready)]
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "tasks.workers.supervise", "20", *command], stdin=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 20
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert supervisor.stdin is not None
+
+    supervisor.stdin.close()
+
+    assert supervisor.wait(15) == 143
+    assert saved.exists()
+
+
 def test_a_supervisor_that_is_told_to_end_ends_its_child_without_delay(place):
     supervisor = a_supervisor("detach", place / "pids")
     pids = pids_in(place / "pids")

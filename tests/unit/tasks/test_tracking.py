@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tasks import tracking
-from tasks.tracking import EXPERIMENT, Tracker, tracking_uri
+from tasks.tracking import EXPERIMENT, Tracker, tracking_uri, without_credentials
 from tasks.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own queries
@@ -228,3 +228,26 @@ def test_the_address_is_the_users_or_a_file_in_the_data_root(tmp_path, monkeypat
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert tracking_uri(Workspace(tmp_path)) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://ann:pa55@mlflow:5000/x", "http://mlflow:5000/x"),
+        ("request to https://token@host/api failed: https://host/a@b", "request to https://host/api failed: https://host/a@b"),
+        ("postgresql+psycopg://ann:p@55@db:5432/mlflow", "postgresql+psycopg://db:5432/mlflow"),
+        ("mail ann@example.org, sqlite:////srv/mlflow.db", "mail ann@example.org, sqlite:////srv/mlflow.db"),
+    ],
+)  # fmt: skip
+def test_what_is_shown_of_an_address_holds_no_credentials(text, shown):
+    assert without_credentials(text) == shown
+
+
+def test_the_warning_of_a_lost_server_names_no_password(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:pa55@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    a_run(Tracker(Workspace(tmp_path)), "campaign")
+
+    assert "MLflow at http://127.0.0.1:9 fails" in caplog.text
+    assert "pa55" not in caplog.text

@@ -13,7 +13,6 @@ from tasks import train as module
 from tasks.child import ChildFailed
 from tasks.settings import Machine, Training
 from tasks.workers.jobs import TrainJob
-from tasks.workers.stepreport import COMMITTED, committed_checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -116,20 +115,6 @@ def test_training_again_replaces_a_damaged_result(run, base, rows, child):
 
     checkpoints.verify(second)
     assert second == first
-
-
-# --- which optimizer checkpoint to go on from --------------------------------------------------------------------
-
-
-def test_only_marked_checkpoints_count_newest_first(tmp_path):
-    for step, marked in ((2, True), (10, True), (9, True), (12, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if marked:
-            (folder / COMMITTED).write_text(json.dumps({"step": step, "processes": 1}) + "\n")
-
-    assert [path.name for path in committed_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-9", "checkpoint-2"]
-    assert list(committed_checkpoints(tmp_path / "nothing")) == []
 
 
 # --- what the child makes of its job -----------------------------------------------------------------------------
