@@ -18,11 +18,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from eval_math import benchmarks, rewards
 from flows.agreement import check_objective, check_warm_up
 from tasks import objectives
+from tasks.machine import Machine
 from tasks.objectives import Objective, Reference
 from tasks.settings import (
     Evaluation,
     Grading,
-    Machine,
     Pairing,
     RewardModel,
     Sampling,

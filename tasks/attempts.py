@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from tasks.child import MAY_PASS, ChildFailed
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 log = logging.getLogger(__name__)
 

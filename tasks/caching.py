@@ -28,8 +28,8 @@ from tasks import presence, records
 from tasks.code_digest import code_digest
 from tasks.launch import TIMES
 from tasks.locking import FlockLockManager
+from tasks.machine import Machine
 from tasks.results import Result, load_result, place_of, show
-from tasks.settings import Machine
 from tasks.workers import progress
 from tasks.workspace import Workspace
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 
 def gpus(machine: Machine) -> list[int]:

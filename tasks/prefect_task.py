@@ -13,8 +13,8 @@ from prefect.transactions import IsolationLevel
 from artifacts import ArtifactError
 from tasks.attempts import rescheduled, retry_condition, waits
 from tasks.locking import FlockLockManager
+from tasks.machine import Machine
 from tasks.results import Result, dump_result, load_result
-from tasks.settings import Machine
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)

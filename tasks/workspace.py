@@ -6,7 +6,7 @@ $ODR_HOME (default ./.odr)
     cache/        Prefect's result records: cache key -> reference
     keys/         what each finished task's key was made of, for `odr plan` and `odr gc`
     started/      the same of tasks that were begun and are not finished
-    work/<key>/   a task at work: job file, log, shards, optimizer checkpoints
+    work/<key>/   a task at work: job file, log, shards, their grades, optimizer checkpoints
     locks/        one computation per key; which flows are running
     campaigns/    resolved configs, tables and plots
     prefect/ mlflow.db mlartifacts/   the trackers' own state, when no server is configured

@@ -49,7 +49,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def run(workspace, tmp_path: Path):
     """Where a stage's `.fn` runs when no server is wanted; grading stays in this process."""
     from tasks.caching import Run
-    from tasks.settings import Machine
+    from tasks.machine import Machine
 
     workdir = tmp_path / "workdir"
     workdir.mkdir()

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.settings import Machine, Sampling, Template, Training
+from tasks.machine import Machine
+from tasks.settings import Sampling, Template, Training
 
 
 class Job(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from tasks.workers.engine import prepare
 from tasks.workers.progress import report
 from tasks.workers.trainer import ObjectiveTrainer
 
@@ -19,8 +20,8 @@ class StepReport(TrainerCallback):
         """Why training ended before its last step."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Have the engine keep the norm where it clips by itself."""
-        keep_plain_norm(self._trainer.model_wrapped)
+        """Have the engine keep the gradient's norm, which is reported."""
+        prepare(self._trainer.model_wrapped)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start collecting the step's rows."""
@@ -46,16 +47,3 @@ class StepReport(TrainerCallback):
             control.should_save = False  # who goes on from a checkpoint would not know that it was the end
         if state.is_world_process_zero:
             report(self._progress, kind="step", step=state.global_step, total=state.max_steps, metrics=metrics)
-
-
-def keep_plain_norm(engine: Any) -> None:
-    """ZeRO 0 in float32 computes the gradient's norm to clip by it, and forgets it: keep it where others do."""
-
-    def clip() -> None:
-        engine._global_grad_norm = clip_grad_norm_(
-            parameters=engine.module.parameters(), max_norm=engine.gradient_clipping(), mpu=engine.mpu
-        )
-
-    from deepspeed.runtime.utils import clip_grad_norm_
-
-    engine.clip_fp32_gradients = clip

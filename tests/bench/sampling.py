@@ -15,8 +15,9 @@ from pathlib import Path
 
 from artifacts import Prompt, Ref, Store
 from flows.demo import build
+from tasks.machine import Machine
 from tasks.prompts import load
-from tasks.settings import Machine, Sampling, Source, Template
+from tasks.settings import Sampling, Source, Template
 from tasks.workers.jobs import SampleJob, SampleRequest
 from tasks.workers.sample import Sampler, prompt_seed
 from tasks.workers.template import prompt_ids

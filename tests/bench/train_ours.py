@@ -17,8 +17,9 @@ from typing import Any
 
 from artifacts import checkpoints
 from tasks import objectives
+from tasks.machine import Machine
 from tasks.pairing.scored import scored_columns
-from tasks.settings import Machine, Training
+from tasks.settings import Training
 from tasks.workers import progress
 from tasks.workers.jobs import ScoreJob, TrainJob
 from tasks.workers.preemption import Notice

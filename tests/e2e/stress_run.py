@@ -17,7 +17,7 @@ from prefect import flow  # noqa: E402 - reads its settings when it is imported
 
 from artifacts import Prompt, Ref  # noqa: E402
 from tasks.caching import Run, stage  # noqa: E402
-from tasks.settings import Machine  # noqa: E402
+from tasks.machine import Machine  # noqa: E402
 
 
 @stage("tiny", code=lambda _: ("tasks.pair",))

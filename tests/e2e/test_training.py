@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM
 
 from artifacts import Group, Pair, Store, TokenScores
-from tasks.settings import Lora, Machine, Training
+from tasks.machine import Machine
+from tasks.settings import Lora, Training
 from tasks.workers.jobs import TrainJob
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from flows.plan import Planner, hardware
 from flows.steps import Steps
 from tasks import launch
-from tasks.settings import Machine, Training
+from tasks.machine import Machine
+from tasks.settings import Training
 from tasks.workers import batches
 
 

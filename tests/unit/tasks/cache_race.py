@@ -6,7 +6,7 @@ from pathlib import Path
 
 from artifacts import Ref, Rollout
 from tasks.caching import Run, stage
-from tasks.settings import Machine
+from tasks.machine import Machine
 from tasks.workspace import Workspace
 
 

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from artifacts import Ref
 from tasks.caching import Run
 from tasks.grade import grade
-from tasks.settings import Grading, Machine
+from tasks.machine import Machine
+from tasks.settings import Grading
 from tasks.workspace import Workspace
 
 root, workdir, *tables = sys.argv[1:]

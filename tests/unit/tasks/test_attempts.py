@@ -13,7 +13,7 @@ from artifacts import Ref, Rollout
 from tasks import launch
 from tasks.caching import Run, stage
 from tasks.child import Child, ChildFailed
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

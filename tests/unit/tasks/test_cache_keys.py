@@ -10,11 +10,12 @@ from tasks.caching import Run, stage
 from tasks.evaluate import evaluate
 from tasks.generate import Wanted
 from tasks.grade import grade
+from tasks.machine import Machine
 from tasks.pair import pair
 from tasks.reward import reward
 from tasks.sample import sample, wanted_later
 from tasks.score import score
-from tasks.settings import Decoding, Grading, Machine, Pairing, RewardModel, Sampling, Settings, Template, Training
+from tasks.settings import Decoding, Grading, Pairing, RewardModel, Sampling, Settings, Template, Training
 from tasks.train import train
 from tasks.workspace import Workspace
 

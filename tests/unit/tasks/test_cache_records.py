@@ -10,7 +10,7 @@ from task_examples import a_rollout, stored
 
 from artifacts import Ref, Rollout
 from tasks.caching import Run, Stage, stage
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -14,8 +14,8 @@ from task_examples import a_rollout, stored
 from artifacts import ArtifactDamaged, ArtifactError, ArtifactMissing, Checkpoint, Ref, Rollout, checkpoints
 from tasks.caching import Run, Stopped, load_result, stage
 from tasks.locking import FlockLockManager
+from tasks.machine import Machine
 from tasks.prefect_task import ArtifactSerializer
-from tasks.settings import Machine
 from tasks.workers import progress
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

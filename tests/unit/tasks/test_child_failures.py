@@ -9,7 +9,7 @@ import pytest
 from tasks import attempts
 from tasks import child as children
 from tasks.child import MAY_PASS, Before, Child, ChildFailed, why
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 TORCHRUN = """
 E1121 14:00:00 torch/distributed/elastic/multiprocessing/api.py:1016] failed (exitcode: -9) local_rank: 1 (pid: 77)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasks.devices import engine_environments, gpus, train_processes
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tasks import distributed
-from tasks.settings import Machine
+from tasks.machine import Machine
 from tasks.train import WORKER
 
 JOB = Path("/w/job.json")

@@ -23,8 +23,9 @@ from tasks.alongside import Alongside, ShardGrader, Watched
 from tasks.generate import Wanted, collect
 from tasks.grade import grade, rule_of
 from tasks.graded_parts import GradedParts, RolloutPart
+from tasks.machine import Machine
 from tasks.sample import sample
-from tasks.settings import Grading, Machine, Sampling, Template
+from tasks.settings import Grading, Sampling, Template
 from tasks.verdicts import Rule
 
 SHARDS, PROMPTS, ANSWERS = 4, 3, 5

@@ -85,7 +85,7 @@ def test_prompts_that_were_dropped_while_sampling_are_stepped_over(run):
 def test_processes_give_the_verdicts_of_one(run, tables):
     from dataclasses import replace
 
-    from tasks.settings import Machine
+    from tasks.machine import Machine
 
     alone, _ = grades_of(run, tables)
     several, _ = grades_of(replace(run, machine=Machine(grade_workers=2)), tables)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.settings import Machine, Sampling, Template
+from tasks.machine import Machine
+from tasks.settings import Sampling, Template
 from tasks.workers.engines import Ask, load
 from tasks.workers.hf_engine import TransformersEngine
 from tasks.workers.jobs import SampleJob, SampleRequest

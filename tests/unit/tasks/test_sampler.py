@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from task_examples import a_prompt, stored
 
 from artifacts import Rollout, Store, read_part
-from tasks.settings import Machine, Sampling, Template
+from tasks.machine import Machine
+from tasks.settings import Sampling, Template
 from tasks.workers import progress
 from tasks.workers.engines import Ask, Completion
 from tasks.workers.failure import BadInput

@@ -11,7 +11,8 @@ from task_examples import stored
 from artifacts import Accepted, checkpoints
 from tasks import train as module
 from tasks.child import ChildFailed
-from tasks.settings import Machine, Training
+from tasks.machine import Machine
+from tasks.settings import Training
 from tasks.workers.jobs import TrainJob
 
 

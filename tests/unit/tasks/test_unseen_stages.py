@@ -9,7 +9,7 @@ from task_examples import a_rollout, stored
 from artifacts import Ref, Rollout
 from tasks import prefect_task
 from tasks.caching import Run, stage, unseen
-from tasks.settings import Machine
+from tasks.machine import Machine
 
 
 @pytest.fixture
