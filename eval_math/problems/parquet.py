@@ -89,7 +89,7 @@ class BoundedParquet:
             raise ValueError(f"a row has {size} bytes, expected at most {MAX_ROW_BYTES}")
         known = {field.name: field for field in self.schema}
         fields = [known[name] for name in batch.schema.names]
-        columns = [column.cast(field.type) for column, field in zip(batch.columns, fields, strict=True)]
+        columns = [_decoded(column, field.type) for column, field in zip(batch.columns, fields, strict=True)]
         yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, self.schema.metadata))
 
 
@@ -125,6 +125,13 @@ def _without_views(field: pa.Field) -> pa.Field:
     if field.type == pa.string_view():
         return field.with_type(pa.string())
     return field.with_type(pa.binary()) if field.type == pa.binary_view() else field
+
+
+def _decoded(column: Any, kind: pa.DataType) -> Any:
+    """The column without dictionaries. A cast forgets entries of the type null inside lists, so it is not asked."""
+    if column.type == kind:
+        return column
+    return pa.array(column.to_pylist(), kind) if pa.types.is_nested(kind) and "null" in str(kind) else column.cast(kind)
 
 
 def _unpacked(array: Any) -> int:

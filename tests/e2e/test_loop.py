@@ -1,33 +1,27 @@
 """The whole loop with real parts: vLLM, DeepSpeed, Prefect and MLflow, on a shrunken demo."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from artifacts import Accepted, Grade, Pair, Ref, Rollout, Store, read_part
-from tests.e2e.small_campaign import SMALL, environment, odr, results, stages
+from tests.e2e.small_campaign import SMALL, odr, results, stages
 
 pytestmark = pytest.mark.slow
 
 
-def test_every_stage_ran_and_left_an_artifact_that_verifies(home: Path) -> None:
-    found = results(home)
+def test_every_stage_ran_and_left_an_artifact_that_verifies(home: Path, first_results: dict[str, Any]) -> None:
     store = Store(home / "store")
 
-    ran = stages(found)
+    ran = stages(first_results)
 
     assert [stage for label, stage, _ in ran if label == "iteration 1"] == [
         "sample", "grade", "pair", "train", "evaluate",
     ]  # fmt: skip
     assert not any(cached for _, _, cached in ran)
-    for row in found["iterations"]:
+    for row in first_results["iterations"]:
         store.verify(Ref.from_json(row["scores"]))
         assert (Path(row["policy"]["path"]) / "model.safetensors").exists()
 
@@ -109,81 +103,6 @@ def test_an_altered_artifact_is_computed_again_and_nothing_else(home: Path) -> N
     assert done.returncode == 0, done.stderr[-4000:]
     assert [stage for _, stage, cached in stages(results(home)) if not cached] == ["pair"]
     assert "cached result cannot be used" in done.stderr
-
-
-def test_a_run_killed_in_training_goes_on_from_its_checkpoint_and_ends_the_same(home: Path) -> None:
-    undisturbed = results(home)["iterations"][1]["policy"]["digest"]
-    again = [*SMALL, "name=killed", "train.save_steps=1"]  # another key, the same arithmetic
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "demo", *again], env=environment(home), stderr=subprocess.DEVNULL
-    )
-    checkpoint = wait_for_checkpoint(home, process)
-
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    orphans = wait_until_gone(checkpoint)
-    servers = wait_for_no_server(home)
-    done = odr(home, "demo", *again)
-
-    found = results(home, "killed")
-    log = (checkpoint / "log.txt").read_text()
-    assert orphans == []
-    assert servers == []
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert [stage for label, stage, cached in stages(found) if label == "iteration 1" and not cached] == ["train"]
-    assert "resuming from" in log
-    curve = (Path(found["iterations"][1]["policy"]["path"]) / "training.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in curve] == list(range(1, len(curve) + 1))
-    assert found["iterations"][1]["policy"]["digest"] == undisturbed
-
-
-def wait_for_checkpoint(home: Path, process: subprocess.Popen[bytes]) -> Path:
-    """The working folder of the training that has just committed its first optimizer checkpoint."""
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and process.poll() is None:
-        for marker in home.glob("work/train-*/checkpoints/checkpoint-*/odr-committed.json"):
-            return marker.parents[2]
-        time.sleep(0.02)
-    raise AssertionError("no checkpoint was committed before the run ended")
-
-
-def wait_until_gone(workdir: Path) -> list[str]:
-    """Command lines that still mention the folder ten seconds later."""
-    deadline = time.monotonic() + 15
-    while True:
-        found = [line for line in command_lines() if str(workdir) in line]
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
-
-
-def wait_for_no_server(home: Path) -> list[int]:
-    """Temporary Prefect servers of this data root that are still there ten seconds later."""
-    deadline = time.monotonic() + 10
-    while True:
-        found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if serves(path, home)]
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
-
-
-def serves(process: Path, home: Path) -> bool:
-    try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-        command = (process / "cmdline").read_bytes()
-    except OSError:
-        return False
-    return f"ODR_HOME={home}".encode() in variables and b"prefect.server.api" in command
-
-
-def command_lines() -> list[str]:
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-        except OSError:
-            continue
-    return lines
 
 
 @pytest.mark.parametrize(("stage", "processes"), [(2, 2), (3, 2)])

@@ -115,6 +115,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused_in_little_memory(
 
 def test_rows_of_every_usual_type_come_as_pyarrow_itself_gives_them(tmp_path: Path) -> None:
     nested = [[{"role": "user", "content": "why"}], None, []]
+    unnamed = [[{"role": "user", "name": None}, {"role": "user", "name": None}], None, []]
     table = pa.table(
         {
             "text": ["a", "b", None],
@@ -125,6 +126,9 @@ def test_rows_of_every_usual_type_come_as_pyarrow_itself_gives_them(tmp_path: Pa
             "lists": [["x", None], None, []],
             "deep": [[["x"], []], None, []],
             "messages": nested,
+            "nothing": pa.nulls(3),
+            "nothings": pa.array([[None, None], None, [None]], pa.list_(pa.null())),
+            "named": pa.array(unnamed, pa.list_(pa.struct([("role", pa.string()), ("name", pa.null())]))),
             "map": pa.array([[("k", ["v"])], None, []], pa.map_(pa.string(), pa.list_(pa.string()))),
             "number": pa.array([1.5, None, 3.0], pa.float32()),
             "choice": [{"a": "q", "b": 1}, None, {"a": None, "b": 2}],
