@@ -51,11 +51,11 @@ demo: setup ## Watch a tiny model learn arithmetic from its own attempts: minute
 
 .PHONY: test
 test: setup ## Run the whole test suite, with the engines and trainers.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: check
 check: check-static ## Format, lint, types, import rules, and the tests that take seconds.
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 .PHONY: check-static
 check-static: setup

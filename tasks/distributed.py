@@ -10,6 +10,10 @@ from tasks.caching import Run
 from tasks.child import Child
 from tasks.devices import gpus, train_processes, visible
 
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+"""For training in the host's memory: blocks from 4 MiB on go back to the system when they are freed. The C library's
+own bound rises to 32 MiB, and keeps the pieces."""
+
 
 def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fix: str) -> Child:
     """The processes that run `worker`, a file of `tasks.workers`, on one job: as many as train on this machine."""
@@ -20,6 +24,8 @@ def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fi
     }
     if not run.machine.hostfile and (indices := gpus(run.machine)):
         environment |= visible(indices[:processes])
+    elif not run.machine.hostfile:
+        environment |= ALLOCATOR
     return Child(
         name,
         command(run, processes, worker, job, environment),

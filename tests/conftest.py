@@ -35,6 +35,14 @@ settings.load_profile("odr")
 # Everything else is imported where it is needed: torch and Prefect cost seconds that most tests need not pay.
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 2 --dist loadgroup`: tests that share something expensive, or a module, share a process."""
+    for item in items:
+        names: tuple[str, ...] = getattr(item, "fixturenames", ())
+        shared = next((name for name in ("home", "prefect_server") if name in names), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An empty data root, also found through $ODR_HOME."""

@@ -42,14 +42,19 @@ class Meter:
         path.write_text(json.dumps(measured | facts), encoding="utf-8")
 
 
-def child(module: str, *arguments: object, result: Path, log: Path, threads: int) -> dict[str, Any]:
+def child(
+    module: str, *arguments: object, result: Path, log: Path, threads: int, variables: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Run `python -m module ARGUMENTS RESULT` alone; return what it measured, and `wall` of the whole process.
+
+    `variables` are what its user's tool would set for it.
 
     Raises:
         SystemExit: it failed; shows the end of its log.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     environment = {**clean, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment |= variables or {}
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", module, *map(str, arguments), str(result)]
     started = time.monotonic()

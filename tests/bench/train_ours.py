@@ -17,6 +17,7 @@ from typing import Any
 
 from artifacts import checkpoints
 from tasks import objectives
+from tasks.distributed import ALLOCATOR
 from tasks.machine import Machine
 from tasks.pairing.scored import scored_columns
 from tasks.settings import Training
@@ -63,8 +64,11 @@ def run(setup: Setup, work: Path, objective: dict[str, Any], threads: int = 1) -
         job.save(work / f"{kind}.json")
         result, log = work / f"{kind}-measured.json", work / f"{kind}.log"
         done.append(
-            child("tests.bench.train_ours", kind, work / f"{kind}.json", result=result, log=log, threads=threads)
-        )
+            child(
+                "tests.bench.train_ours", kind, work / f"{kind}.json", result=result, log=log, threads=threads,
+                variables=ALLOCATOR,
+            )
+        )  # fmt: skip
 
     if needed:
         assert needed == ["ref_logprobs"]

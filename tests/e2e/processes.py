@@ -11,7 +11,9 @@ Process = tuple[int, str]
 """A process id and when that process began, in clock ticks: an id alone may get a new owner."""
 
 ROLES = {
-    b"tasks.workers.supervise": "supervisor",  # before the workers: its command line names one as well
+    b"tasks.workers.supervise": "supervisor",  # before the workers, as launchers: their command lines name one as well
+    b"torch.distributed.run": "launcher",
+    b"deepspeed.launcher": "launcher",
     b"flows.watchdog": "watchdog",
     b"prefect.server.api": "temporary Prefect server",
     b"eval_math": "grading worker",
@@ -22,8 +24,6 @@ ROLES = {
     b"tasks.workers.demonstrate": "demonstrator",
     b"tasks.workers.train": "trainer",
     b"tasks/workers/train.py": "trainer",
-    b"torch.distributed.run": "launcher",
-    b"deepspeed.launcher": "launcher",
 }
 
 

@@ -1,13 +1,18 @@
 """The whole loop with real parts: vLLM, DeepSpeed, Prefect and MLflow, on a shrunken demo."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from artifacts import Accepted, Grade, Pair, Ref, Rollout, Store, read_part
-from tests.e2e.small_campaign import SMALL, odr, results, stages
+from tests.e2e import processes
+from tests.e2e.small_campaign import SMALL, environment, odr, results, stages
 
 pytestmark = pytest.mark.slow
 
@@ -105,23 +110,61 @@ def test_an_altered_artifact_is_computed_again_and_nothing_else(home: Path) -> N
     assert "cached result cannot be used" in done.stderr
 
 
-@pytest.mark.parametrize(("stage", "processes"), [(2, 2), (3, 2)])
-def test_zero_stages_and_process_counts_train_the_same(home: Path, stage: int, processes: int) -> None:
+def test_zero_3_on_two_processes_trains_the_same(home: Path) -> None:
     reference = curve(results(home))
 
-    done = odr(
-        home, "demo", *SMALL, f"name=zero{stage}", f"machine.deepspeed=configs/deepspeed/zero{stage}.json",
-        f"machine.train_processes={processes}", "machine.micro_tokens=128", f"train.save_steps={10 + stage}",
-    )  # fmt: skip
+    done = odr(home, "demo", *SMALL, *sharded(3), "train.save_steps=13")
 
     assert done.returncode == 0, done.stderr[-4000:]
-    facts = json.loads(
-        (Path(results(home, f"zero{stage}")["iterations"][1]["policy"]["path"]) / "odr-checkpoint.json").read_text()
-    )["facts"]
-    assert (facts["zero_stage"], facts["processes"]) == (stage, processes)
-    for ours, theirs in zip(curve(results(home, f"zero{stage}")), reference, strict=True):
+    check_sharded(home, 3, reference)
+
+
+def test_a_rank_that_is_killed_costs_an_attempt_and_zero_2_trains_the_same(home: Path, tmp_path: Path) -> None:
+    reference = curve(results(home))
+    saving = ["train.save_steps=3", "machine.retry_seconds=0.1"]
+    with (tmp_path / "log.txt").open("wb") as log:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "demo", *SMALL, *sharded(2), *saving],
+            env=environment(home), stdout=log, stderr=log,
+        )  # fmt: skip
+
+    rank = wait_for_rank(home, command)
+    struck = processes.kill(rank, signal.SIGKILL)
+    code = command.wait(300)
+
+    said = (tmp_path / "log.txt").read_text()
+    assert struck
+    assert code == 0, said[-4000:]
+    assert "one of its processes was ended by signal 9" in said
+    check_sharded(home, 2, reference)
+
+
+def sharded(stage: int) -> list[str]:
+    deepspeed = f"machine.deepspeed=configs/deepspeed/zero{stage}.json"
+    return [f"name=zero{stage}", deepspeed, "machine.train_processes=2", "machine.micro_tokens=128"]
+
+
+def check_sharded(home: Path, stage: int, reference: list[dict[str, float]]) -> None:
+    """It trained as it was told to, and as one process without ZeRO does."""
+    found = results(home, f"zero{stage}")
+    policy = Path(found["iterations"][1]["policy"]["path"])
+    facts = json.loads((policy / "odr-checkpoint.json").read_text())["facts"]
+    assert (facts["zero_stage"], facts["processes"]) == (stage, 2)
+    for ours, theirs in zip(curve(found), reference, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
         assert ours["rewards/margins"] == pytest.approx(theirs["rewards/margins"], abs=1e-4)
+
+
+def wait_for_rank(home: Path, command: subprocess.Popen[bytes]) -> processes.Process:
+    """One of two training processes, once they have written an optimizer checkpoint."""
+    deadline = time.monotonic() + 180
+    known = set(home.glob("work/train-*/checkpoints/checkpoint-*/odr-committed.json"))
+    while time.monotonic() < deadline and command.poll() is None:
+        ranks = sorted(each for each in processes.tree(command.pid) if processes.role(each[0]) == "trainer")
+        if len(ranks) == 2 and set(home.glob("work/train-*/checkpoints/checkpoint-*/odr-committed.json")) - known:
+            return ranks[-1]
+        time.sleep(0.05)
+    raise AssertionError("no two ranks wrote a checkpoint before the run ended")
 
 
 def curve(found: dict[str, Any]) -> list[dict[str, float]]:
