@@ -64,6 +64,10 @@ check-static: setup
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
+.PHONY: docs
+docs: setup ## Write docs/reference anew from the code.
+	@$(BIN)/python docs/generate.py
+
 .PHONY: bench
 bench: setup ## Measure what the README states: learning, training, overhead, sampling, storage, grading, lines. Hours.
 	@for figure in demo learning train overhead sampling store grader hostile lines; do \

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from flows.page.inert import label
 
 WIDTH, HEIGHT = 340, 184
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 32
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 32
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Line:
     name: str
     marks: Sequence[Mark]
     strong: bool = True
+    kind: str = ""
+    """A class of its own instead of those two, for pages that have a style for it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def line_chart(
     body = [_grid(axes, x_name, whole=dots)]
     body += [f'<path class="break" d="M{axes.x(x):.1f} {TOP}V{HEIGHT - BOTTOM}"/>' for x in breaks]
     for line in lines:
-        kind = "strong" if line.strong else "weak"
+        kind = line.kind or ("strong" if line.strong else "weak")
         path = "M" + "L".join(f"{axes.x(mark.x):.1f} {axes.y(mark.y):.1f}" for mark in line.marks)
         if len(line.marks) > 1:
             body.append(f'<path class="line {kind}" d="{path}"><title>{label(line.name)}</title></path>')

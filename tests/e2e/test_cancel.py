@@ -127,4 +127,11 @@ def submit(api: str, home: Path, runner: subprocess.Popen[bytes]) -> None:
     ).stdout
     (deployment,) = wait_for(lambda: servers.query(api, "deployments"), runner)
     body = {"parameters": {"config": json.loads(config)}, "state": {"type": "SCHEDULED"}}
-    httpx.post(f"{api}/deployments/{deployment['id']}/create_flow_run", json=body, timeout=30).raise_for_status()
+    address = f"{api}/deployments/{deployment['id']}/create_flow_run"
+    posted = wait_for(lambda: answered(httpx.post(address, json=body, timeout=30)), runner)
+    posted.raise_for_status()
+
+
+def answered(response: httpx.Response) -> httpx.Response | None:
+    """The response, unless the server's database was busy: Prefect's own client asks again as well."""
+    return None if response.status_code == 503 else response

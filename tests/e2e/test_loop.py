@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
-from artifacts import Accepted, Grade, Pair, Ref, Rollout, Store, read_part
+from artifacts import Grade, Pair, Ref, Rollout, Store, read_part
 from tests.e2e import processes
 from tests.e2e.small_campaign import SMALL, environment, odr, results, stages
 
 pytestmark = pytest.mark.slow
+
+ZERO_2 = [
+    "name=zero2", "machine.deepspeed=configs/deepspeed/zero2.json", "machine.train_processes=2",
+    "machine.micro_tokens=128",
+]  # fmt: skip
 
 
 def test_every_stage_ran_and_left_an_artifact_that_verifies(home: Path, first_results: dict[str, Any]) -> None:
@@ -110,21 +115,12 @@ def test_an_altered_artifact_is_computed_again_and_nothing_else(home: Path) -> N
     assert "cached result cannot be used" in done.stderr
 
 
-def test_zero_3_on_two_processes_trains_the_same(home: Path) -> None:
-    reference = curve(results(home))
-
-    done = odr(home, "demo", *SMALL, *sharded(3), "train.save_steps=13")
-
-    assert done.returncode == 0, done.stderr[-4000:]
-    check_sharded(home, 3, reference)
-
-
 def test_a_rank_that_is_killed_costs_an_attempt_and_zero_2_trains_the_same(home: Path, tmp_path: Path) -> None:
     reference = curve(results(home))
     saving = ["train.save_steps=3", "machine.retry_seconds=0.1"]
     with (tmp_path / "log.txt").open("wb") as log:
         command = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "demo", *SMALL, *sharded(2), *saving],
+            [sys.executable, "-m", "flows.cli", "demo", *SMALL, *ZERO_2, *saving],
             env=environment(home), stdout=log, stderr=log,
         )  # fmt: skip
 
@@ -136,20 +132,9 @@ def test_a_rank_that_is_killed_costs_an_attempt_and_zero_2_trains_the_same(home:
     assert struck
     assert code == 0, said[-4000:]
     assert "one of its processes was ended by signal 9" in said
-    check_sharded(home, 2, reference)
-
-
-def sharded(stage: int) -> list[str]:
-    deepspeed = f"machine.deepspeed=configs/deepspeed/zero{stage}.json"
-    return [f"name=zero{stage}", deepspeed, "machine.train_processes=2", "machine.micro_tokens=128"]
-
-
-def check_sharded(home: Path, stage: int, reference: list[dict[str, float]]) -> None:
-    """It trained as it was told to, and as one process without ZeRO does."""
-    found = results(home, f"zero{stage}")
-    policy = Path(found["iterations"][1]["policy"]["path"])
-    facts = json.loads((policy / "odr-checkpoint.json").read_text())["facts"]
-    assert (facts["zero_stage"], facts["processes"]) == (stage, 2)
+    found = results(home, "zero2")
+    facts = json.loads((Path(found["iterations"][1]["policy"]["path"]) / "odr-checkpoint.json").read_text())["facts"]
+    assert (facts["zero_stage"], facts["processes"]) == (2, 2)
     for ours, theirs in zip(curve(found), reference, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
         assert ours["rewards/margins"] == pytest.approx(theirs["rewards/margins"], abs=1e-4)
@@ -170,15 +155,3 @@ def wait_for_rank(home: Path, command: subprocess.Popen[bytes]) -> processes.Pro
 def curve(found: dict[str, Any]) -> list[dict[str, float]]:
     path = Path(found["iterations"][1]["policy"]["path"]) / "training.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_raft_reads_the_same_rollouts(home: Path) -> None:
-    done = odr(home, "demo", *SMALL, "name=raft", "objective={name: raft}", "evaluate.benchmarks.0.samples=0")
-
-    found = results(home, "raft")
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert [s for label, s, cached in stages(found) if label == "iteration 1" and not cached] == [
-        "pair", "train", "evaluate",
-    ]  # fmt: skip
-    rows = Store(home / "store").read(Ref.from_json(found["iterations"][1]["rows"]), Accepted)
-    assert all(row.completion_ids for row in rows)

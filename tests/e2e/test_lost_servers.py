@@ -16,7 +16,7 @@ from tests.e2e.small_campaign import SMALL, environment, results
 pytestmark = pytest.mark.slow
 
 NAME = "lost-mlflow"
-LONGER = [*SMALL, f"name={NAME}", "train.epochs=8", "train.save_steps=50"]
+LONGER = [*SMALL, f"name={NAME}", "train.epochs=5", "train.save_steps=50"]
 
 
 def test_metrics_that_a_lost_mlflow_server_missed_are_sent_by_the_next_run(home: Path, tmp_path: Path) -> None:
@@ -48,6 +48,35 @@ def test_metrics_that_a_lost_mlflow_server_missed_are_sent_by_the_next_run(home:
     scores = {f"eval/{s['benchmark']}/{s['metric'].replace('@', '_at_')}": s["value"] for s in row["values"]}
     assert {name: dict(filled["campaign"][name])[1] for name in scores} == scores
     assert all(len(dict(points)) == len(points) for run in filled.values() for points in run.values())
+
+
+def test_a_prefect_server_lost_in_mid_run_costs_no_finished_stage(home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "demo", *SMALL, "name=lost-prefect", "train.save_steps=5"]
+    known = set(home.glob("work/train-*"))
+    with servers.prefect_server(tmp_path / "prefect") as (api, server):
+        variables = {**environment(home), "PREFECT_API_URL": api, "PREFECT_CLIENT_MAX_RETRIES": "1"}
+        first = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_for_training(home, known, first)
+        os.killpg(server.pid, signal.SIGKILL)
+        _, said = first.communicate(timeout=300)
+    again = subprocess.run(command, env=environment(home), capture_output=True, text=True)
+
+    assert first.returncode == 1
+    assert "Traceback" not in said
+    assert "Start the Prefect server, or unset PREFECT_API_URL" in said
+    assert again.returncode == 0, again.stderr[-4000:]
+    assert "iteration 1 · train: done in" in said
+    assert "iteration 1 · train: cached" in again.stderr
+
+
+def wait_for_training(home: Path, known: set[Path], command: subprocess.Popen[str]) -> None:
+    """Wait until a trainer that was not there before has begun."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and command.poll() is None:
+        if any((folder / "log.txt").exists() for folder in set(home.glob("work/train-*")) - known):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no training began; exit code {command.poll()}")
 
 
 def wait_for_points(uri: str, command: subprocess.Popen[str]) -> int:

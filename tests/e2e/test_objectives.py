@@ -14,6 +14,7 @@ from tests.e2e.small_campaign import SMALL, odr, results, stages
 pytestmark = pytest.mark.slow
 
 NO_EXAM = ["evaluate.benchmarks=[]"]
+GRPO = ["objective=grpo", "train.old_logprobs=recomputed", "train.order=easy_first"]
 
 
 def curve(home: Path, name: str) -> list[dict[str, Any]]:
@@ -22,7 +23,7 @@ def curve(home: Path, name: str) -> list[dict[str, Any]]:
 
 
 def test_grpo_trains_on_whole_groups_of_the_same_rollouts(home: Path) -> None:
-    done = odr(home, "demo", *SMALL, *NO_EXAM, "name=grpo", "objective=grpo")
+    done = odr(home, "demo", *SMALL, *NO_EXAM, *GRPO, "name=grpo")
 
     found = results(home, "grpo")
     assert done.returncode == 0, done.stderr[-4000:]
@@ -43,36 +44,20 @@ def test_grpo_trains_on_whole_groups_of_the_same_rollouts(home: Path) -> None:
     assert last["kl/ref"] > 0
 
 
-def test_two_processes_take_the_same_first_step_as_one(home: Path) -> None:
+def test_two_processes_take_the_same_steps_as_one_and_training_stops_at_the_largest_kl(home: Path) -> None:
     done = odr(
-        home, "demo", *SMALL, *NO_EXAM, "name=grpo-two", "objective=grpo", "train.old_logprobs=recomputed",
-        "train.order=easy_first", "train.max_kl=1e-9", "machine.train_processes=2", "machine.micro_tokens=128",
-    )  # fmt: skip
-    other = odr(
-        home, "demo", *SMALL, *NO_EXAM, "name=grpo-one", "objective=grpo", "train.old_logprobs=recomputed",
-        "train.order=easy_first", "train.max_kl=2e-9",
+        home, "demo", *SMALL, *NO_EXAM, *GRPO, "name=grpo-two", "train.max_kl=1e-9", "machine.train_processes=2",
+        "machine.micro_tokens=128",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-4000:]
-    assert other.returncode == 0, other.stderr[-4000:]
-    two, one = curve(home, "grpo-two"), curve(home, "grpo-one")
-    assert len(two) == len(one) == 2  # the first update moves the policy, and the second step sees it
-    assert (two[0]["ratio/max"], one[0]["ratio/max"]) == pytest.approx((1, 1), abs=1e-5)
+    two, one = curve(home, "grpo-two"), curve(home, "grpo")
+    assert len(two) == 2 < len(one)  # the first update moves the policy, and the second step sees it
+    assert two[0]["ratio/max"] == pytest.approx(1, abs=1e-5)
     for name in ("loss", "coef/right", "coef/wrong", "logps/mean", "clip_fraction"):
         assert two[0][name] == pytest.approx(one[0][name], rel=1e-4, abs=1e-7)
         assert two[1][name] == pytest.approx(one[1][name], rel=1e-2, abs=1e-4)
     assert "above train.max_kl after step 2" in done.stderr
-
-
-def test_simpo_needs_no_reference(home: Path) -> None:
-    done = odr(home, "demo", *SMALL, *NO_EXAM, "name=simpo", "objective=simpo")
-
-    assert done.returncode == 0, done.stderr[-4000:]
-    first = curve(home, "simpo")[0]
-    assert "logps/chosen" in first
-    assert first["coef/chosen"] < 0 < first["coef/rejected"]
-    policy = Path(results(home, "simpo")["iterations"][1]["policy"]["path"])
-    assert json.loads((policy / "odr-checkpoint.json").read_text())["facts"]["parents"]["reference"] is None
 
 
 def test_ppo_trains_a_critic_on_the_same_rows_in_a_child_of_its_own(home: Path) -> None:

@@ -27,7 +27,7 @@ PLANTED = [value.encode() for value in (*SECRETS.values(), *PASSWORDS)]
 
 
 def test_secrets_of_the_environment_are_written_nowhere(home: Path, tmp_path: Path) -> None:
-    """A training of its own, one whose child crashes, and one whose servers are gone; all with planted secrets."""
+    """A run that is sent to both servers, one whose child crashes, and two whose servers are gone; with secrets."""
     broken = tmp_path / "deepspeed.json"
     broken.write_text('{"zero_optimization": {"stage": 7}}')
     port = servers.free_port()
@@ -39,13 +39,13 @@ def test_secrets_of_the_environment_are_written_nowhere(home: Path, tmp_path: Pa
             "PREFECT_API_URL": api.replace("://", f"://person:{PASSWORDS[1]}@"),
             "MLFLOW_TRACKING_URI": mlflow.replace("://", f"://person:{PASSWORDS[0]}@"),
         }
-        trained = odr(home, ["name=secrets", "train.save_steps=7"], urls)
+        sent = odr(home, ["name=secrets"], urls)
         crashed = odr(home, ["name=secrets", "train.save_steps=9", f"machine.deepspeed={broken}"], urls)
     lost = odr(home, ["name=secrets"], urls)
     without = odr(home, ["name=secrets"], {"MLFLOW_TRACKING_URI": urls["MLFLOW_TRACKING_URI"]})
 
-    assert trained.returncode == 0, trained.stderr[-4000:]
-    assert b"MLflow at" not in trained.stderr  # both servers were reached with the password
+    assert sent.returncode == 0, sent.stderr[-4000:]
+    assert b"MLflow at" not in sent.stderr  # both servers were reached with the password
     assert crashed.returncode == 1
     assert b"repeat this child alone with" in crashed.stderr
     assert lost.returncode == 1
@@ -54,7 +54,7 @@ def test_secrets_of_the_environment_are_written_nowhere(home: Path, tmp_path: Pa
     assert b"MLflow at http://127.0.0.1" in without.stderr
     said = {
         f"{name} of {command}": getattr(done, name)
-        for command, done in {"trained": trained, "crashed": crashed, "lost": lost, "without": without}.items()
+        for command, done in {"sent": sent, "crashed": crashed, "lost": lost, "without": without}.items()
         for name in ("stdout", "stderr")
     }
     files = {str(path): path.read_bytes() for place in (home, tmp_path) for path in place.rglob("*") if path.is_file()}

@@ -15,7 +15,7 @@ from tests.e2e.small_campaign import environment
 
 pytestmark = pytest.mark.slow
 
-CAMPAIGNS, SHARED, OWN = 8, 20, 10
+CAMPAIGNS, SHARED, OWN = 5, 20, 20
 
 
 def test_two_hundred_stages_at_once_lose_nothing_and_compute_each_key_once(tmp_path: Path) -> None:
