@@ -53,6 +53,11 @@ demo: setup ## Watch a tiny model learn arithmetic from its own attempts: minute
 test: setup ## Run the whole test suite, with the engines and trainers.
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
+.PHONY: browser
+browser: setup ## The tests that click: Prefect's form, MLflow's comparison, the run page. Needs Debian's chromium.
+	@$(PIP) install playwright==1.65.2
+	@$(BIN)/python -m pytest tests/e2e/test_browser.py
+
 .PHONY: check
 check: check-static ## Format, lint, types, import rules, and the tests that take seconds.
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup

@@ -6,12 +6,12 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts import Checkpoint
-from flows import cancellation, report
+from artifacts import Checkpoint, Ref
+from flows import cancellation, report, status
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.iteration import iteration, next_sample
-from flows.mirror import Mirror
+from flows.mirror import Mirror, ending
 from flows.steps import Steps
 from tasks import presence
 from tasks.caching import Stopped, unseen
@@ -43,7 +43,7 @@ def look_up(config: RunConfig, stop_after: str = "") -> str:
 def _run(config: RunConfig, refresh: tuple[str, ...], stop_after: str, iterate: Callable[..., dict[str, Any]]) -> str:
     steps = Steps.of(config, Workspace(home()), frozenset(refresh), stop_after)
     mirror = Mirror.of(steps)
-    with presence.at_work(steps.run.workspace.locks):
+    with presence.at_work(steps.run.workspace.locks, config.name), status.recorded(steps):
         mirror.open()
         try:
             results = improve(steps, mirror, iterate)
@@ -51,11 +51,10 @@ def _run(config: RunConfig, refresh: tuple[str, ...], stop_after: str, iterate: 
             log.info("%s: the same command without --stop-after goes on", stopped)
             mirror.close("FINISHED")
             return ""
-        except BaseException:
-            mirror.close("FAILED")
+        except BaseException as error:
+            mirror.close(ending(error))
             raise
-        for path in report.write(steps, results):
-            mirror.attach(str(path))
+        mirror.attach(report.write(steps, results))
         mirror.close("FINISHED")
     return str(results[-1]["policy"]["path"])
 
@@ -69,6 +68,7 @@ def improve(steps: Steps, mirror: Mirror, iterate: Callable[..., dict[str, Any]]
     initial = warm_up(steps)
     scores = benchmark(steps, "base", initial, later=next_sample(steps, 1, initial))
     mirror.base(initial, scores)
+    status.reached(steps, 0, scores)
     policy = initial.to_json()
     results = [{"iteration": 0, "policy": policy, "scores": scores.to_json(), "stages": steps.run.events}]
     refresh, stop_after = tuple(sorted(steps.run.refresh)), steps.run.stop_after
@@ -78,6 +78,7 @@ def improve(steps: Steps, mirror: Mirror, iterate: Callable[..., dict[str, Any]]
         if not found:
             raise Stopped(f"stopped after {stop_after.partition('@')[0]} of iteration {number}")
         results.append(found)
+        status.reached(steps, number, Ref.from_json(found["scores"]))
     return results
 
 

@@ -1,36 +1,47 @@
-"""The command line: `odr`.
-
-Exit codes: 0 done; 1 a stage failed, or `verify` has found a fault; 2 the config, the data or the command is wrong;
-75 SIGTERM ended it, as by preemption: the same command goes on. A run that was cancelled in Prefect ends with 1.
-"""
+"""The command line: `odr`."""
 
 import atexit
 import gc
 import os
-import sys
-import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from eval_math.files.command import grade
-from flows import environment, upkeep
+from flows import environment, looking, upkeep
+from flows.comparison import command as comparison
 from flows.exchange import command as exchange
+from flows.looking import Json
+from flows.nightly import command as nightly
 from flows.outcome import clear_errors, heed_sigterm
+from flows.serving import command as serving
+from flows.terminal import out, say_json
 from tasks.workspace import Workspace, home
 
-if TYPE_CHECKING:
-    from flows.steps import Steps
+EXIT_CODES = """Exit codes:
+
+0: done.
+
+1: a stage failed, the disk is full, a server is away, `verify` found a fault, or the run was cancelled in Prefect.
+
+2: the config, the data or the command is wrong; one sentence says what to change.
+
+75: SIGTERM or `odr stop` has ended it, as by preemption; the same command goes on from what is finished.
+
+Results go to standard output, progress and log lines to standard error. Everything is kept under $ODR_HOME (./.odr).
+
+`odr --install-completion` teaches your shell the commands and the names of your campaigns.
+"""
 
 app = typer.Typer(
-    help="Make a language model better at mathematics by its own attempts.",
+    help="Make a language model better at mathematics by its own attempts.\n\nExample: odr run configs/demo.yaml",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console(width=None if sys.stdout.isatty() else 140)
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, such as configs/demo.yaml.", show_default=False)]
 Overrides = Annotated[
@@ -64,6 +75,7 @@ def run(
     from_iteration: FromIteration = None,
     stop_after: StopAfter = None,
     verbose: Verbose = False,
+    as_json: Json = False,
 ) -> None:
     """Run a campaign, or go on with it: what is finished is not done again.
 
@@ -71,80 +83,12 @@ def run(
     """
     workspace = _setup(verbose)
     with clear_errors():
+        from flows.start import run_campaign
+
         run_campaign(
-            workspace, config, overrides or [], refresh or [], from_iteration, stop_after, verbose=verbose
+            workspace, config, overrides or [], refresh or [], from_iteration, stop_after, verbose=verbose,
+            as_json=as_json,
         )  # fmt: skip
-
-
-def run_campaign(
-    workspace: Workspace,
-    config: Path,
-    overrides: list[str],
-    refresh: list[str],
-    from_iteration: int | None = None,
-    stop_after: str | None = None,
-    *,
-    verbose: bool = False,
-) -> None:
-    """Check everything that can be checked in seconds, then run the flow and show the results."""
-    from flows import extent, report
-    from flows.config import load
-    from flows.plan import Planner
-    from flows.steps import Steps
-    from flows.tables import phase_line, results_table
-    from tasks.devices import engine_environments
-    from tasks.tracking import tracking_uri, without_credentials
-
-    started = time.monotonic()
-    loaded = load(config, overrides)
-    anew = extent.refreshed(loaded, refresh, from_iteration)
-    steps = Steps.of(loaded, workspace, frozenset(anew))
-    steps.base_model()
-    steps.named_models()
-    engine_environments(loaded.machine)
-    if not loaded.machine.deepspeed.is_file():
-        raise FileNotFoundError(
-            f"machine.deepspeed: no file {loaded.machine.deepspeed}; there are some in configs/deepspeed"
-        )
-    lines = Planner(steps).walk()
-    stop = extent.stopping_point(loaded, stop_after, lines) if stop_after else ""
-
-    from flows.campaign import campaign, look_up
-
-    if extent.is_finished(lines) and not environment.has_server():
-        policy = look_up(loaded, stop)
-    else:
-        _load_data(steps)
-        if not verbose:
-            environment.quiet_prefect()
-        with environment.local_server():
-            policy = campaign(loaded, anew, stop)
-    if not policy:
-        stage, _, part = stop.partition("@")
-        out.print(f"stopped after {stage} of {loaded.name}, {part if part == 'warm-up' else f'iteration {part}'}")
-        return
-    facts = report.read(workspace, loaded.name)
-    out.print(results_table(facts))
-    out.print(f"time       {phase_line(facts, time.monotonic() - started)}", soft_wrap=True)
-    place = report.folder(workspace, loaded.name)
-    out.print(
-        f"model      {policy}\nplots      {place / 'accuracy.png'}\n           {place / 'training.png'}",
-        soft_wrap=True,
-    )
-    uri = without_credentials(tracking_uri(workspace))
-    out.print(f"MLflow     mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", soft_wrap=True)
-    server = without_credentials(os.environ.get("PREFECT_API_URL", ""))
-    ui = server or f"PREFECT_HOME={os.environ['PREFECT_HOME']} prefect server start, then http://127.0.0.1:4200"
-    out.print(f"Prefect    {ui}", soft_wrap=True)
-
-
-def _load_data(steps: "Steps") -> None:
-    """Read what the first iteration needs, so that a wrong column is found before anything starts."""
-    _ = steps.problems
-    if steps.config.iterations:
-        steps.prompts(1)
-    if steps.config.warmup:
-        steps.demonstrations()
 
 
 @app.command()
@@ -154,8 +98,12 @@ def plan(
     refresh: Refresh = None,
     from_iteration: FromIteration = None,
     stop_after: StopAfter = None,
+    as_json: Json = False,
 ) -> None:
-    """Show what a run would do: stages, cached or not and why, sizes, devices. Starts and downloads nothing."""
+    """Show what a run would do: stages, cached or not and why, sizes, devices. Starts and downloads nothing.
+
+    Example: odr plan configs/demo.yaml train.learning_rate=1e-5
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     workspace = _setup(verbose=False)
     with clear_errors():
@@ -170,7 +118,12 @@ def plan(
         steps = Steps.of(loaded, workspace, frozenset(anew))
         lines = Planner(steps).walk()
         stop = extent.stopping_point(loaded, stop_after, lines) if stop_after else ""
-        out.print(plan_table(extent.until(lines, stop)))
+        lines = extent.until(lines, stop)
+        if as_json:
+            stages = [asdict(line) for line in lines]
+            say_json({"campaign": loaded.name, "stages": stages, "hardware": hardware(steps)})
+            return
+        out.print(plan_table(lines))
         out.print(hardware(steps))
 
 
@@ -224,46 +177,6 @@ def reward_model(
 
 
 @app.command()
-def compare(campaigns: Annotated[list[str], typer.Argument(help="Names of finished campaigns.")]) -> None:
-    """Compare campaigns: scores with standard errors, paired differences, a plot."""
-    workspace = _setup(verbose=False)
-    with clear_errors():
-        from flows.compare import compare as compare_campaigns
-
-        tables, plot = compare_campaigns(workspace, campaigns)
-        for table in tables:
-            out.print(table)
-        out.print(f"plot {plot}", soft_wrap=True)
-
-
-@app.command()
-def show(
-    campaign: Annotated[str, typer.Argument(help="Name of a finished campaign.")],
-    examples: Annotated[int, typer.Option(help="Also print this many graded answers of the last evaluation.")] = 0,
-) -> None:
-    """Show a campaign's results, where its time went, and where its files are."""
-    workspace = _setup(verbose=False)
-    with clear_errors():
-        from flows.show import show_campaign
-
-        for part in show_campaign(workspace, campaign, examples):
-            out.print(part, soft_wrap=isinstance(part, str), markup=not isinstance(part, str))
-
-
-@app.command(name="report")
-def report_page(
-    campaign: Annotated[str, typer.Argument(metavar="RUN", help="Name of a finished campaign.")],
-    out_file: Annotated[Path | None, typer.Option("--out", help="File to write; default: beside the results.")] = None,
-) -> None:
-    """Write one campaign as one HTML file: scores, rows, curves, time, examples, lineage. Opens without network."""
-    workspace = _setup(verbose=False)
-    with clear_errors():
-        from flows.page import write_page
-
-        out.print(f"page       {write_page(workspace, campaign, out_file)}", soft_wrap=True, markup=False)
-
-
-@app.command()
 def benchmarks(
     names: Annotated[
         list[str] | None, typer.Argument(help="Benchmarks or files to audit; none: list them all.")
@@ -283,7 +196,10 @@ def benchmarks(
 
 @app.command()
 def objectives() -> None:
-    """List the algorithms: data source, reward, gradient coefficient, rows, reference policy, paper."""
+    """List the algorithms: data source, reward, gradient coefficient, rows, reference policy, paper.
+
+    Example: odr objectives
+    """
     from flows.objectives import objectives_table
 
     out.print(objectives_table())
@@ -295,22 +211,38 @@ def demo(
     config: Annotated[Path, typer.Option(help="The demo's config.")] = Path("configs/demo.yaml"),
     seed: Annotated[int, typer.Option(help="Of the model, the problems and the run.")] = 0,
     verbose: Verbose = False,
+    as_json: Json = False,
 ) -> None:
-    """Build a tiny model and its problems, then watch it learn: a few minutes on two CPU cores."""
+    """Build a tiny model and its problems, then watch it learn: a few minutes on two CPU cores.
+
+    Example: odr demo iterations=1
+    """
     workspace = _setup(verbose)
     with clear_errors():
         from flows.demo import build
+        from flows.start import run_campaign
 
         build(workspace.root / "demo", seed)
-        run_campaign(workspace, config, [f"seed={seed}", *(overrides or [])], [], verbose=verbose)
+        fields = [f"seed={seed}", *(overrides or [])]
+        run_campaign(workspace, config, fields, [], verbose=verbose, as_json=as_json)
 
 
+app.command(name="list")(looking.list_)
+app.command()(looking.show)
+app.command()(looking.report)
+app.command()(looking.logs)
+app.command()(looking.stop)
+app.command()(comparison.compare)
 app.command()(upkeep.verify)
 app.command()(upkeep.gc)
 app.command()(grade)
 app.command()(exchange.export)
 app.command(name="import")(exchange.import_)
 app.command()(exchange.push)
+app.command()(serving.up)
+app.command()(serving.down)
+app.command()(serving.serve)
+app.command()(nightly.nightly)
 
 
 if __name__ == "__main__":

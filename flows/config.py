@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from eval_math import benchmarks, rewards
 from flows.agreement import check_objective, check_warm_up
+from flows.nightly.settings import Nightly
 from tasks import objectives
 from tasks.machine import Machine
 from tasks.objectives import Objective, Reference
@@ -70,6 +71,8 @@ class RunConfig(Settings):
         default=None, description="rto: the DPO policy whose log-ratios reward each token."
     )
     evaluate: Evaluation = Evaluation()
+    # Left out of dumps: when a policy is promoted is no part of the recipe that MLflow's runs and caches are named by.
+    nightly: Nightly = Field(default=Nightly(), exclude=True, description="When a night's policy becomes the best.")
     machine: Machine = Machine()
 
     @field_validator("objective", mode="before")

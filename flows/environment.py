@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TextIO
 
 from flows import watchdog
+from flows.serving import find
 
 LOGGERS = ("flows", "tasks", "artifacts", "eval_math")
 
 
 def prepare(root: Path) -> None:
-    """Point Prefect and MLflow to the data root unless a server is configured, and switch telemetry off."""
+    """Point Prefect and MLflow to the data root or its own servers, and switch telemetry off."""
     root.mkdir(parents=True, exist_ok=True)
     (root / ".gitignore").write_text("*\n", encoding="utf-8")
     values = {
@@ -35,7 +36,8 @@ def prepare(root: Path) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
     }
-    if not has_server():
+    values |= find.addresses(root)
+    if not has_server() and "PREFECT_API_URL" not in values:
         values["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
     for name, value in values.items():
         os.environ.setdefault(name, value)

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from artifacts import Checkpoint
+from flows import summary
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.mirror import Mirror
@@ -44,7 +45,7 @@ def iteration(
     start, first = Checkpoint.from_json(policy), Checkpoint.from_json(initial)
     values = Checkpoint.from_json(critic) if critic else start
 
-    with presence.at_work(locks), mirror.iteration(number) as follow, suppress(Stopped):
+    with presence.at_work(locks, config.name), mirror.iteration(number) as follow, suppress(Stopped):
         prompts = steps.prompts(number)
         rollouts = sample(**steps.sample(number, start, prompts))
         grades = grade(**steps.grade(number, rollouts, prompts))
@@ -59,6 +60,7 @@ def iteration(
             values = train(**steps.train_critic(number, values, rows, steps.reference(start, first), scored))
         scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
         mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
+        summary.publish(steps, summary.Done(number, start, rollouts, grades, rows, trained, scores), mirror)
 
         return {
             "iteration": number,

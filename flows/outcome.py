@@ -50,6 +50,8 @@ def clear_errors() -> Iterator[None]:
         if os.environ.get("ODR_TRACEBACK"):
             raise
         _fail(error, 2)
+    except BrokenPipeError:  # whoever reads the output has seen enough, as `head` does
+        raise
     except OSError as error:  # a full disk, a folder that may not be written
         if os.environ.get("ODR_TRACEBACK"):
             raise

@@ -1,13 +1,19 @@
 """Pictures of a campaign, without a display."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from flows.comparison.panels import Panel
+
+ACROSS = 4
+"""Panels side by side."""
 
 
 def plot_accuracy(campaigns: dict[str, dict[str, Any]], path: Path) -> None:
@@ -32,6 +38,34 @@ def plot_accuracy(campaigns: dict[str, dict[str, Any]], path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     _save(figure, path)
+
+
+def plot_panels(rows: dict[str, list["Panel"]], path: Path) -> None:
+    """A comparison: panels by benchmark, a line per campaign, bars of 95 %."""
+    lines = [
+        (name, row[start : start + ACROSS]) for name, row in rows.items() for start in range(0, len(row), ACROSS)
+    ] or [("", [])]
+    figure, axes = plt.subplots(len(lines), ACROSS, figsize=(3.6 * ACROSS, 3.1 * len(lines)), squeeze=False)
+    for places, (name, panels) in zip(axes, lines, strict=True):
+        for axis in places[len(panels) :]:
+            axis.axis("off")
+        for axis, panel in zip(places, panels, strict=False):
+            _draw(axis, panel)
+            axis.set_title(f"{name}: {panel.title}", fontsize=9)
+    if rows:
+        axes[0][0].legend(fontsize=8)
+    _save(figure, path)
+
+
+def _draw(axis: Any, panel: "Panel") -> None:
+    for campaign, marks in panel.lines.items():
+        x, y = [mark.x for mark in marks], [mark.y for mark in marks]
+        errors = [mark.margin or 0.0 for mark in marks]
+        axis.errorbar(x, y, yerr=errors, marker="o", markersize=4, capsize=2, label=campaign)
+    axis.set_xlabel(panel.x_name)
+    if panel.x_name in ("iteration", "k"):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
 
 
 def plot_training(curves: list[list[dict[str, float]]], path: Path) -> None:

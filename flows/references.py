@@ -16,6 +16,7 @@ from artifacts.audit import artifact_folders
 from artifacts.checkpoint_record import RECORD
 from artifacts.manifest import MANIFEST
 from artifacts.plain_json import parse
+from flows.nightly.record import path as nights
 from tasks import records
 from tasks.workspace import Workspace
 
@@ -44,7 +45,7 @@ def referenced(workspace: Workspace, campaigns: Iterable[str]) -> References:
     found = References()
     values: list[Any] = []
     for name in sorted(campaigns):
-        values.append(_needed(workspace.results(name)))
+        values += [_needed(workspace.results(name)), _needed(nights(workspace, name))]
         for record in _records(workspace, name):
             found.keys.add(record.key)
             values += [record.fields, read_json(workspace.cache / record.key)]

@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from artifacts import Grade, Ref, Score
+from artifacts import Ref, Score
 from artifacts.durable import write_atomically
-from flows.steps import Steps
-from tasks.train import curve_of
+from flows.known import finished_campaign
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.steps import Steps
 
 RESULTS, CONFIG = "results.json", "config.yaml"
 
@@ -20,10 +22,11 @@ def folder(workspace: Workspace, campaign: str) -> Path:
     return workspace.root / "campaigns" / campaign
 
 
-def write(steps: Steps, results: list[dict[str, Any]]) -> list[Path]:
+def write(steps: "Steps", results: list[dict[str, Any]]) -> list[Path]:
     """Write config, results and plots; return the files."""
     from artifacts import Checkpoint
     from flows.plots import plot_accuracy, plot_training
+    from tasks.train import curve_of
 
     store, config = steps.run.workspace.store, steps.config
     place = folder(steps.run.workspace, config.name)
@@ -56,16 +59,9 @@ def read(workspace: Workspace, campaign: str) -> dict[str, Any]:
     """The results of a finished campaign.
 
     Raises:
-        FileNotFoundError: there is none of that name; lists those there are.
+        FileNotFoundError: there is none of that name; names the nearest.
     """
-    path = folder(workspace, campaign) / RESULTS
-    if not path.exists():
-        known = sorted(p.parent.name for p in path.parent.parent.glob(f"*/{RESULTS}"))
-        raise FileNotFoundError(
-            f"no finished campaign {campaign!r} under {workspace.root}; "
-            + (f"there are: {', '.join(known)}" if known else "there is none yet: start one with `odr run CONFIG`")
-        )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(finished_campaign(workspace, campaign).read_text(encoding="utf-8"))
 
 
 def headline(iteration: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float | None]]:
@@ -76,6 +72,8 @@ def headline(iteration: dict[str, Any]) -> dict[tuple[str, str], tuple[float, fl
 def verdicts(workspace: Workspace, generation: dict[str, Any]) -> dict[str, list[bool | None]]:
     """Verdicts by problem of one kept decoding."""
     found: dict[str, list[bool | None]] = {}
-    for row in workspace.store.read(Ref.from_json(generation["grades"]), Grade):
-        found.setdefault(row.prompt_id, []).append(row.correct)
+    for batch in workspace.store.batches(Ref.from_json(generation["grades"]), ["prompt_id", "correct"]):
+        columns = (batch.column(name).to_pylist() for name in ("prompt_id", "correct"))
+        for problem, correct in zip(*columns, strict=True):
+            found.setdefault(problem, []).append(correct)
     return found

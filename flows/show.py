@@ -10,6 +10,7 @@ from rich.text import Text
 from artifacts import Grade, Ref, Rollout
 from flows import report
 from flows.tables import results_table
+from flows.terminal import clean
 from tasks.workspace import Workspace
 
 
@@ -46,7 +47,4 @@ def _examples(workspace: Workspace, refs: dict[str, Any], count: int) -> Iterato
     grades = workspace.store.read(Ref.from_json(refs["grades"]), Grade)
     for rollout, grade in islice(zip(rollouts, grades, strict=True), count):
         # Model text is data: `Text` prints it as it is, without markup or control characters.
-        clean = "".join(
-            char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in rollout.text
-        )
-        yield Text(f"[{grade.correct}, {grade.reason}, {rollout.finish_reason}] {clean}")
+        yield Text(f"[{grade.correct}, {grade.reason}, {rollout.finish_reason}] {clean(rollout.text)}")

@@ -25,7 +25,10 @@ def evaluate_model(
     overrides: list[str],
 ) -> Table:
     """Run the evaluation flow and return its table; every problem of a benchmark is accounted for."""
-    config = _config(workspace, model, names, data_dir, samples, max_tokens, limit, overrides)
+    folder = model_folder(workspace, model)
+    config = evaluation(
+        folder, names, data_dir, samples=samples, max_tokens=max_tokens, limit=limit, overrides=overrides
+    )  # fmt: skip
     steps = Steps.of(config, workspace)
     steps.base_model()
     problems = steps.problems
@@ -53,21 +56,26 @@ def evaluate_model(
     return table
 
 
-def _config(
-    workspace: Workspace,
-    model: str,
+def evaluation(
+    folder: str,
     names: list[str],
     data_dir: Path | None,
+    *,
     samples: int,
     max_tokens: int,
     limit: int | None,
     overrides: list[str],
 ) -> RunConfig:
+    """The config of an evaluation of the model in this folder, or of this hub name.
+
+    Raises:
+        BadConfig: a key or value is wrong.
+    """
     place = str(data_dir) if data_dir else None
     fields = {
         "name": "evaluate",
         "iterations": 0,
-        "model": model_folder(workspace, model),
+        "model": folder,
         "prompts": {"path": "none.jsonl"},
         "sample": {"max_tokens": max_tokens},
         "evaluate": {

@@ -1,11 +1,15 @@
 """Tables for the terminal."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from flows.plan import Line
 from flows.report import headline
+from flows.terminal import clean
+
+if TYPE_CHECKING:
+    from flows.plan import Line
 
 
 def percent(value: float, error: float | None) -> str:
@@ -13,7 +17,7 @@ def percent(value: float, error: float | None) -> str:
     return f"{100 * value:.1f}" + (f" ± {100 * error:.1f}" if error is not None else "")
 
 
-def plan_table(lines: list[Line]) -> Table:
+def plan_table(lines: list["Line"]) -> Table:
     """Stages, whether they run, and why."""
     table = Table("part", "stage", "", "why", "size", title="Plan")
     colour = {"cached": "green", "there": "green", "run": "yellow", "missing": "red", "later": "dim"}
@@ -22,8 +26,8 @@ def plan_table(lines: list[Line]) -> Table:
             line.label,
             line.stage,
             f"[{colour[line.status]}]{line.status}[/]",
-            _plain(line.why),
-            _plain(line.size),
+            plain(line.why),
+            plain(line.size),
         )
     return table
 
@@ -76,6 +80,6 @@ def phase_line(facts: dict[str, Any], seconds: float) -> str:
     return f"{seconds:.0f} s: {shares}; start-up of engines and trainers is {start_up:.0f} s of it"
 
 
-def _plain(text: str) -> str:
-    """Brackets in data are no markup."""
-    return text.replace("[", r"\[")
+def plain(text: str) -> str:
+    """What others have written is no markup, and no command to the terminal."""
+    return escape(clean(text))

@@ -23,6 +23,8 @@ def verify(
     """Check everything in the data root; name each fault and what is computed again because of it.
 
     Exit code 0: all is as it was written; 1: there are faults.
+
+    Example: odr verify --quick
     """
     with clear_errors():
         from flows.verify import verify as look

@@ -35,6 +35,9 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+DONE = "%s · %s: %s, %s"
+"""The line that ends a stage: its part, its name, how it went, what it made."""
+
 NO_KEY = ("run", "ahead", "along")
 """Arguments that do not change a result: where and for whom, and what else is done on the way."""
 
@@ -84,6 +87,11 @@ def unseen() -> Iterator[None]:
         yield
     finally:
         _unseen.reset(token)
+
+
+def is_unseen() -> bool:
+    """Whether the caller is inside such a block."""
+    return _unseen.get()
 
 
 class Stopped(Exception):
@@ -166,7 +174,7 @@ class Stage:
         }
         run.events.append(event)
         outcome = "cached" if event["cached"] else f"done in {event['seconds']:.1f} s"
-        log.info("%s · %s: %s, %s", run.label, self.name, outcome, show(result))
+        log.info(DONE, run.label, self.name, outcome, show(result))
         _tidy(at_work.workdir)
         presence.touch(place_of(result, run.workspace))
         records.finish(run.workspace, run.campaign, f"{run.label} {self.name}", key.fields)

@@ -59,7 +59,8 @@ def _judge(
     rollouts: Ref[Rollout], prompts: Ref[Prompt], decoding: Decoding, run: Run
 ) -> Iterator[tuple[Rollout, Grade]]:
     workers = run.machine.grade_workers
-    parts = finished_parts(rollouts, prompts, Rule(_policy(decoding)), run.workspace, run.workdir, workers)
+    rule = Rule(_policy(decoding))
+    parts = finished_parts(rollouts, prompts, rule, run.workspace, run.workdir, workers, run.label)
     return graded(rollouts, parts, run.workspace.store)
 
 

@@ -95,7 +95,7 @@ def _follow(
     done = sum(r.shard_path(i).exists() for r in requests for i in range(r.num_shards))
     tokens, started = 0, None
     with bar(f"{run.label} · sampling shards", sum(r.num_shards for r in requests)) as shards:
-        shards.advance(done)
+        shards.there(done)
 
         def on_progress(line: dict[str, object]) -> None:
             nonlocal tokens, started

@@ -32,7 +32,7 @@ def grade(rollouts: Ref[Rollout], prompts: Ref[Prompt], grading: Grading, seed: 
     """
     store = run.workspace.store
     workers = run.machine.grade_workers
-    parts = finished_parts(rollouts, prompts, rule_of(grading), run.workspace, run.workdir, workers)
+    parts = finished_parts(rollouts, prompts, rule_of(grading), run.workspace, run.workdir, workers, run.label)
     counts = _counts(rollouts, parts, store)
     producer = {"grading": grading.model_dump(mode="json")}
     with store.writer(Grade, parents=[rollouts.digest, prompts.digest], producer=producer) as writer:

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.child import Before, Child, why
+from tasks.forwarding import Forwarder
 from tasks.workers import progress
 
 log = logging.getLogger(__name__)
-child_log = logging.getLogger("tasks.child")
 
 POLL_SECONDS = 0.1
-FORWARDED_LINES = 200
-"""Log lines of one child that go into the task's log; all of them are in its file."""
 
 TIMES = "times.jsonl"
 """Beside the progress file: seconds of each launch, and how many of them passed before the first was ready."""
@@ -51,7 +49,7 @@ def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[d
     running: list[tuple[Child, Before, subprocess.Popen[bytes]]] = []
     started, ready = time.monotonic(), None
     offset = progress_file.stat().st_size if progress_file.exists() else 0
-    forwarders = [_Forwarder(child) for child in children]
+    forwarders = [Forwarder(child, len(children)) for child in children]
     try:
         running = [(child, Before.of(child), _start(child)) for child in children]
         while True:
@@ -80,6 +78,8 @@ def run(children: Sequence[Child], progress_file: Path, on_progress: Callable[[d
             process.stdin.close()
         for _, _, process in running:
             process.wait()
+        for forwarder in forwarders:
+            forwarder.close()
 
 
 def _start(child: Child) -> subprocess.Popen[bytes]:
@@ -95,26 +95,3 @@ def _start(child: Child) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, **QUIET, **child.environment},
         )
-
-
-class _Forwarder:
-    """Copies new lines of a child's log into the task's log, up to a limit."""
-
-    def __init__(self, child: Child) -> None:
-        self._child = child
-        self._offset = child.log.stat().st_size if child.log.exists() else 0
-        self._left = FORWARDED_LINES
-
-    def forward(self) -> None:
-        if not self._left or not self._child.log.exists():
-            return
-        with self._child.log.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-        complete = data[: data.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        for line in complete.decode("utf-8", "replace").splitlines()[: self._left]:
-            child_log.info("%s| %s", self._child.name, line)
-            self._left -= 1
-            if not self._left:
-                child_log.info("%s| ... the rest is in %s", self._child.name, self._child.log)

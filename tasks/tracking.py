@@ -1,26 +1,35 @@
 """MLflow mirrors what the store holds; the store is the truth.
 
 A campaign is a parent run, an iteration a child run, both found by a tag, so that running again finds them and
-sends only what is not there yet: no point is ever doubled, and a lost server costs a delay, not a result.
-No failure here ever fails a stage.
+sends only what is not there yet: no point is ever doubled, and a lost server costs a delay, not a result. What was
+sent whole is marked so, and not asked for again. No failure here ever fails a stage.
 """
 
 import logging
 import os
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
 
+from artifacts.durable import write_atomically
+from tasks.tracked_runs import EXPERIMENT, Run, Runs, metric_name, without_credentials
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tasks.system_load import SystemLoad
 
 log = logging.getLogger(__name__)
 
+__all__ = ["EXPERIMENT", "SENT", "Tracker", "tracking_uri", "without_credentials"]
+
 P = ParamSpec("P")
 
-EXPERIMENT = "online-dpo-r1"
-_CREDENTIALS = re.compile(r"(://)[^\s/'\"]*@")
+SENT = "odr.sent"
+"""Tag: a digest of what the run was sent whole."""
+SERVED = "mlflow-artifacts:/"
+"""How the addresses of files begin that a server keeps."""
 BATCH = 500
 """MLflow takes at most 1000 metrics per request."""
 
@@ -28,11 +37,6 @@ BATCH = 500
 def tracking_uri(workspace: Workspace) -> str:
     """`MLFLOW_TRACKING_URI`, or a SQLite file in the data root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.root / 'mlflow.db'}"
-
-
-def without_credentials(text: str) -> str:
-    """A text for logs and terminals: user and password of every address in it, `http://user:secret@host`, left out."""
-    return _CREDENTIALS.sub(r"\1", text)
 
 
 def _forgiving(method: Callable[P, Any]) -> Callable[P, Any]:
@@ -48,7 +52,7 @@ def _forgiving(method: Callable[P, Any]) -> Callable[P, Any]:
         except Exception as error:  # whatever a tracking server does, finished work goes on
             log.warning(
                 "MLflow at %s fails (%s); the next run of this config sends what is missing",
-                without_credentials(self.uri), without_credentials(str(error)),
+                without_credentials(self.uri), _first_line(error),
             )  # fmt: skip
             self.client = None
             return None
@@ -56,8 +60,12 @@ def _forgiving(method: Callable[P, Any]) -> Callable[P, Any]:
     return call
 
 
+def _first_line(error: Exception) -> str:
+    return without_credentials(str(error).strip().partition("\n")[0])
+
+
 class Tracker:
-    """One campaign's runs."""
+    """The runs of this process's campaigns."""
 
     def __init__(self, workspace: Workspace) -> None:
         # A server that is down must not stop a night's work for minutes per call.
@@ -67,34 +75,67 @@ class Tracker:
         from mlflow import MlflowClient
 
         self.uri = tracking_uri(workspace)
-        self._artifacts = (workspace.root / "mlartifacts").as_uri()
-        self.client: MlflowClient | None = MlflowClient(self.uri)
-        self._seen: dict[tuple[str, str], set[int]] = {}
+        client = MlflowClient(self.uri)
+        self.client: MlflowClient | None = client
+        self._files = workspace.root / "mlartifacts"
+        self._runs = Runs(client, self._files.as_uri() if self.uri.startswith("sqlite") else None)
+        self._load: SystemLoad | None = None
+        self._takes_files = True
 
     @_forgiving
-    def run(self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], parent: str | None) -> str:
-        """Find or make the run with this key; parameters are logged once, when it is made."""
-        from mlflow.entities import Param
+    def run(
+        self,
+        key: str,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        parent: str | None,
+        *,
+        at_work: bool = True,
+    ) -> str:
+        """Find or make the run with this key; parameters are logged once, as their values cannot change.
 
-        client = self._client()
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        own = self.uri.startswith("sqlite")
-        experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(EXPERIMENT, artifact_location=self._artifacts if own else None)
-        )
-        found = client.search_runs([experiment_id], f"tags.`odr.key` = '{key}'", max_results=1)
-        if found:
-            run_id = found[0].info.run_id
-            client.update_run(run_id, "RUNNING")
-            return run_id
-        family = {"mlflow.parentRunId": parent} if parent else {}
-        run_id = client.create_run(experiment_id, tags={"odr.key": key, **tags, **family}, run_name=name).info.run_id
-        flat = [Param(name, str(value)[:6000]) for name, value in params.items()]
-        for start in range(0, len(flat), 100):
-            client.log_batch(run_id, params=flat[start : start + 100])
-        return run_id
+        One that is found is marked RUNNING again only if it is `at_work`; such a run also gets this machine's load.
+        """
+        known = self._runs.find(key) or self._runs.make(key, name, tags, parent)
+        self._runs.describe(known, params)
+        if at_work:
+            if known.status != "RUNNING":
+                self._client().update_run(known.run_id, "RUNNING")
+                known.status = "RUNNING"
+            self._watch(known)
+        return known.run_id
+
+    @_forgiving
+    def find(self, key: str) -> str | None:
+        """The run with this key, if there is one."""
+        known = self._runs.find(key) if key else None
+        return known and known.run_id
+
+    @_forgiving
+    def experiment(self) -> str:
+        """The id of the experiment that has all runs."""
+        return self._runs.experiment()
+
+    def has(self, run_id: str | None, tag: str, value: str | None = None) -> bool:
+        """Whether this run has a tag, with this value if one is given; also if there is nobody to give it one."""
+        if self.client is None or run_id is None:
+            return True
+        found = self._runs.get(run_id).tags.get(tag)
+        return found is not None if value is None else found == value
+
+    @_forgiving
+    def tag(self, run_id: str | None, tags: Mapping[str, str]) -> None:
+        """Set the tags that this run does not have so."""
+        from mlflow.entities import RunTag
+
+        if run_id is None:
+            return
+        known = self._runs.get(run_id).tags
+        new = {name: value for name, value in tags.items() if known.get(name) != value}
+        if new:
+            self._client().log_batch(run_id, tags=[RunTag(name, value) for name, value in new.items()])
+            known.update(new)
 
     @_forgiving
     def metrics(self, run_id: str | None, step: int, values: Mapping[str, float]) -> None:
@@ -102,7 +143,7 @@ class Tracker:
         self.curve(run_id, [(step, values)])
 
     @_forgiving
-    def curve(self, run_id: str | None, points: list[tuple[int, Mapping[str, float]]]) -> None:
+    def curve(self, run_id: str | None, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log many points; steps that the run already has are skipped, so holes are filled and nothing doubled."""
         from mlflow.entities import Metric
 
@@ -112,7 +153,7 @@ class Tracker:
         names = {name for _, values in points for name in values}
         seen = {name: self._steps(run_id, name) for name in names}
         new = [
-            Metric(_name(name), float(value), now, step)
+            Metric(metric_name(name), float(value), now, step)
             for step, values in points
             for name, value in values.items()
             if step not in seen[name]
@@ -144,34 +185,65 @@ class Tracker:
     @_forgiving
     def checkpoint(self, run_id: str | None, name: str, path: str, digest: str) -> None:
         """Register a checkpoint by reference: nothing is copied."""
-        if run_id is None:
+        if run_id is None or self._runs.get(run_id).tags.get("odr.checkpoint") == digest:
             return
         client = self._client()
-        if client.get_run(run_id).data.tags.get("odr.checkpoint") == digest:
-            return
-        run = client.get_run(run_id)
         model = client.create_logged_model(
-            run.info.experiment_id,
+            self._runs.experiment(),
             name=name,
             source_run_id=run_id,
             model_type="checkpoint",
             tags={"path": path, "sha256": digest},
         )
         client.finalize_logged_model(model.model_id, "READY")
-        client.set_tag(run_id, "odr.checkpoint", digest)
-        client.set_tag(run_id, "odr.checkpoint_path", path)
+        self.tag(run_id, {"odr.checkpoint": digest, "odr.checkpoint_path": path})
 
-    @_forgiving
-    def file(self, run_id: str | None, path: str) -> None:
-        """Attach a small file: a table, a plot, the resolved config."""
-        if run_id is not None:
-            self._client().log_artifact(run_id, path)
+    def file(self, run_id: str | None, path: str) -> bool:
+        """Attach a small file: a table, a plot; whether it is there now."""
+        return self._attach(
+            run_id, Path(path).name, Path(path).read_bytes, lambda client: client.log_artifact(run_id, path)
+        )
+
+    def text(self, run_id: str | None, name: str, text: str) -> bool:
+        """Attach a text as a file: the resolved config, the lock file; whether it is there now."""
+        return self._attach(run_id, name, text.encode, lambda client: client.log_text(run_id, text, name))
 
     @_forgiving
     def end(self, run_id: str | None, status: str) -> None:
-        """Mark a run FINISHED or FAILED."""
-        if run_id is not None:
+        """Mark a run FINISHED, FAILED or KILLED, unless it is."""
+        if run_id is None:
+            return
+        if self._load:
+            self._load.leave(run_id)
+        known = self._runs.get(run_id)
+        if known.status != status:
             self._client().set_terminated(run_id, status)
+            known.status = status
+
+    def _attach(self, run_id: str | None, name: str, content: Callable[[], bytes], send: Callable[[Any], None]) -> bool:
+        """Files have a place of their own, which may be out of reach while numbers are still taken."""
+        if run_id is None or self.client is None or not self._takes_files:
+            return False
+        try:
+            if folder := self._served(run_id):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(folder / name, content())
+            else:
+                send(self.client)
+        except Exception as error:  # as for `_forgiving`
+            log.warning("MLflow at %s takes no files (%s)", without_credentials(self.uri), _first_line(error))
+            self._takes_files = False
+        return self._takes_files
+
+    def _served(self, run_id: str) -> Path | None:
+        """Where a server of this data root, as `odr up` starts it, keeps a run's files, if that has made the run.
+
+        MLflow reaches them through the server only; here it is the database alone that is used.
+        """
+        place = self._runs.get(run_id).files
+        if not (self.uri.startswith("sqlite") and place.startswith(SERVED)):
+            return None
+        return self._files / place.removeprefix(SERVED)
 
     def _client(self) -> Any:
         assert self.client is not None
@@ -179,12 +251,30 @@ class Tracker:
 
     def _steps(self, run_id: str, name: str) -> set[int]:
         """Steps at which MLflow has this metric; asked once, then kept."""
-        if (run_id, name) not in self._seen:
-            history = self._client().get_metric_history(run_id, _name(name))
-            self._seen[run_id, name] = {metric.step for metric in history}
-        return self._seen[run_id, name]
+        known = self._runs.get(run_id)
+        if name not in known.steps:
+            history = [] if known.new else self._client().get_metric_history(run_id, metric_name(name))
+            known.steps[name] = {metric.step for metric in history}
+        return known.steps[name]
 
+    def _watch(self, known: Run) -> None:
+        if self._load is None:
+            try:
+                from tasks.system_load import SystemLoad
+            except ImportError as error:  # MLflow needs psutil for it, which no package of ours asks for
+                log.debug("no load of this machine: %s", error)
+                return
+            self._load = SystemLoad(self._send_load)
+        self._load.watch(known.run_id, known.began)
 
-def _name(name: str) -> str:
-    """A name MLflow takes: no @."""
-    return name.replace("@", "_at_")
+    def _send_load(self, run_id: str, seconds: int, sample: dict[str, float]) -> None:
+        """From the thread that samples: it gives up in silence, as the flow's own next call says what is wrong."""
+        from mlflow.entities import Metric
+
+        client, now = self.client, int(time.time() * 1000)
+        if client is None:
+            return
+        try:
+            client.log_batch(run_id, metrics=[Metric(name, value, now, seconds) for name, value in sample.items()])
+        except Exception as error:
+            log.debug("cannot send this machine's load: %s", error)

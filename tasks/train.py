@@ -114,14 +114,14 @@ def curve_of(checkpoint: Checkpoint) -> list[dict[str, float]]:
 def _launch(job: TrainJob, job_path: Path, run: Run) -> dict[int, dict[str, float]]:
     """Run the child; return the metrics of every step, also of those made before an interruption."""
     curve: dict[int, dict[str, float]] = {}
-    with bar(f"{run.label} · training steps", 1) as steps:
+    with bar(f"{run.label} · training steps", None) as steps:
 
         def on_progress(line: dict[str, Any]) -> None:
             if line["kind"] == "ready":
                 steps.total(line["steps"])
             elif line["kind"] == "step":
                 curve[line["step"]] = line["metrics"]
-                steps.advance(1, f"loss {line['metrics']['loss']:.4f}")
+                steps.at(line["step"], f"loss {line['metrics']['loss']:.4f}")
                 if run.on_metrics:
                     run.on_metrics(line["step"], line["metrics"])
 

@@ -25,6 +25,7 @@ from artifacts import Grade, Prompt, Ref, Rollout, Store, read_part
 from artifacts.parts import part_batches
 from eval_math import rewards
 from tasks.code_digest import code_digest
+from tasks.display import bar
 from tasks.graded_parts import GradedParts, RolloutPart
 from tasks.workspace import Workspace
 
@@ -58,9 +59,18 @@ class Rule:
 
 
 def finished_parts(
-    rollouts: Ref[Rollout], prompts: Ref[Prompt], rule: Rule, workspace: Workspace, workdir: Path, workers: int | None
+    rollouts: Ref[Rollout],
+    prompts: Ref[Prompt],
+    rule: Rule,
+    workspace: Workspace,
+    workdir: Path,
+    workers: int | None,
+    label: str = "",
 ) -> list[Path]:
-    """A file of grades for each part of the table, in order; what `workdir` has of them is not made again."""
+    """A file of grades for each part of the table, in order; what `workdir` has of them is not made again.
+
+    `label` is for those who watch.
+    """
     store, kept = workspace.store, GradedParts(workdir, rule.digest(prompts))
     store.verify(rollouts)
     folder = workspace.root / "store" / rollouts.path
@@ -69,7 +79,12 @@ def finished_parts(
     missing = [part for part in parts if part not in found]
     if found:
         log.info("%d of %d parts were graded already", len(found), len(parts))
-    found |= zip(missing, grade_parts(missing, prompts, rule, store, kept, workers=workers), strict=True)
+    made = grade_parts(missing, prompts, rule, store, kept, workers=workers)
+    with bar(f"{label} · grading parts", len(parts)) as shown:
+        shown.there(len(found))
+        for part, path in zip(missing, made, strict=True):
+            found[part] = path
+            shown.advance(1)
     return [found[part] for part in parts]
 
 

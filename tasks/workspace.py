@@ -9,6 +9,7 @@ $ODR_HOME (default ./.odr)
     work/<key>/   a task at work: job file, log, shards, their grades, optimizer checkpoints
     locks/        one computation per key; which flows are running
     campaigns/    resolved configs, tables and plots
+    reported/     what trackers were told: amounts by iteration, points that were sent to Weights & Biases
     prefect/ mlflow.db mlartifacts/   the trackers' own state, when no server is configured
 """
 

@@ -67,7 +67,10 @@ def _weights(row: dict[str, Any]) -> dict[str, str]:
 
 
 def histories(uri: str, campaign: str = "demo") -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """What MLflow has of a campaign: run -> metric -> sorted (step, value), each point as often as it is there."""
+    """What MLflow has of a campaign: run -> metric -> sorted (step, value), each point as often as it is there.
+
+    Not how busy the machine was, which is no two times the same.
+    """
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
@@ -80,6 +83,7 @@ def histories(uri: str, campaign: str = "demo") -> dict[str, dict[str, list[tupl
         found[place] = {
             metric: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
             for metric in run.data.metrics
+            if not metric.startswith("system/")
         }
     return found
 

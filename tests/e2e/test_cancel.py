@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 
-LONG = [*SMALL, "name=cancelled", "train.epochs=60", "train.save_steps=2"]
+LONG = [*SMALL, "name=cancelled", "train.epochs=300", "train.save_steps=2"]
 """Everything up to the training of iteration 1 is cached; that would take minutes."""
 SERVE = "from flows.campaign import campaign; campaign.serve(name='test', pause_on_shutdown=False)"
 

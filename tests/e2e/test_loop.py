@@ -1,6 +1,7 @@
 """The whole loop with real parts: vLLM, DeepSpeed, Prefect and MLflow, on a shrunken demo."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from artifacts import Grade, Pair, Ref, Rollout, Store, read_part
+from tests.documents import ROOT
 from tests.e2e import processes
 from tests.e2e.small_campaign import SMALL, environment, odr, results, stages
 
@@ -88,6 +90,9 @@ def test_mlflow_has_the_campaign_the_iteration_and_no_point_twice(home: Path) ->
     assert {m.step for m in client.get_metric_history(runs["campaign"].info.run_id, "eval/heldout/greedy")} == {0, 1}
     assert {d.dataset.name for d in runs["iteration"].inputs.dataset_inputs} == {"prompts", "pairs"}
     assert "odr.checkpoint" in runs["iteration"].data.tags
+    families = {name.split("/")[0] for run in runs.values() for name in run.data.metrics}
+    told = set(re.findall(r"^\| `(\w+)/", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE))
+    assert families | {"system"} == told  # a machine's load is sampled every few seconds
 
 
 def test_a_second_run_executes_nothing(home: Path) -> None:

@@ -1,5 +1,6 @@
 """With a Prefect server and an MLflow server running, a campaign reports to both."""
 
+import re
 import subprocess
 import sys
 import time
@@ -25,12 +26,18 @@ def test_a_cached_campaign_shows_in_both_servers(home: Path, tmp_path: Path) -> 
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-4000:]
         names, states, lines = ask_prefect(api)
+        pages = {item["key"]: item["data"] for item in servers.query(api, "artifacts")}
         logged = ask_mlflow(mlflow)
+        run = linked_run(mlflow, pages["demo-iteration-1"])
 
     assert {"demo", "demo · iteration 1"} <= names
     assert states["demo · iteration 1 · train"] == "Cached"
     assert states["demo · base · heldout/greedy · sample"] == "Cached"
     assert any("iteration 1 · train: cached" in line for line in lines)
+    assert set(pages) == {"demo-iteration-1"}  # what is cached makes no progress
+    assert "| heldout | greedy | 40 |" in pages["demo-iteration-1"]
+    assert "| iteration 1 · train | cached |" in pages["demo-iteration-1"]
+    assert run == ("iteration", "1")
     assert logged == {"campaign": {0, 1}, "iteration": {1}}
 
 
@@ -45,6 +52,17 @@ def ask_prefect(url: str) -> tuple[set[str], dict[str, str], list[str]]:
         if settled or time.monotonic() > deadline:
             return names, states, lines
         time.sleep(1)
+
+
+def linked_run(uri: str, page: str) -> tuple[str, str]:
+    """Kind and number of the run that the page of an iteration links to."""
+    from mlflow import MlflowClient
+
+    link = re.search(rf"\({uri}/#/experiments/(\d+)/runs/(\w+)\)", page)
+    assert link is not None, page
+    run = MlflowClient(uri).get_run(link[2])
+    assert run.info.experiment_id == link[1]
+    return run.data.tags["kind"], run.data.tags["iteration"]
 
 
 def ask_mlflow(uri: str) -> dict[str, set[int]]:

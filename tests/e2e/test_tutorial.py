@@ -8,6 +8,7 @@ import pytest
 
 from artifacts import Accepted, Ref, Store
 from tests.documents import ROOT, commands, words
+from tests.e2e import servers
 from tests.e2e.small_campaign import SMALL, environment, results, stages
 
 pytestmark = pytest.mark.slow
@@ -20,7 +21,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(home: Path) -> None:
     assert {line: done.stderr[-2000:] for line, done in said.items() if done.returncode} == {}
     assert [line for line in lines if line not in said] == ["make demo", ". .venv/bin/activate"]
     outputs = {words(line)[1]: done.stdout for line, done in said.items()}
-    assert set(outputs) >= {"show", "report", "run", "plan", "compare", "benchmarks", "evaluate"}
+    assert set(outputs) >= {"show", "report", "run", "plan", "compare", "benchmarks", "evaluate", "up", "down"}
     raft = results(home, "raft")
     made = [stage for label, stage, cached in stages(raft) if label == "iteration 1" and not cached]
     assert made == ["pair", "train", "evaluate"]  # the answers and grades are the demo's
@@ -35,6 +36,8 @@ def ran(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     if "configs/demo.yaml" in shorter:
         at = shorter.index("configs/demo.yaml") + 1
         shorter[at:at] = SMALL
+    if shorter == ["up"]:  # its own ports may be taken
+        shorter += ["--prefect-port", str(servers.free_port()), "--mlflow-port", str(servers.free_port())]
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *shorter],
         env=environment(home), cwd=ROOT, capture_output=True, text=True,

@@ -77,8 +77,9 @@ def refused(result, *parts):
 
 def test_the_commands_are_these():
     assert COMMANDS == [
-        "benchmarks", "compare", "demo", "evaluate", "export", "gc", "grade", "import", "objectives", "plan", "push",
-        "report", "reward-model", "run", "show", "verify",
+        "benchmarks", "compare", "demo", "down", "evaluate", "export", "gc", "grade", "import", "list", "logs",
+        "nightly", "objectives", "plan", "push", "report", "reward-model", "run", "serve", "show", "stop", "up",
+        "verify",
     ]  # fmt: skip
 
 
@@ -93,9 +94,18 @@ def test_every_command_has_help_that_says_what_it_does(odr, command):
     assert "Usage:" in text
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "grade", "export", "import", "push"])
-def test_commands_with_many_words_show_an_example(odr, command):
-    assert f"Example: odr {command} " in odr(command, "--help").output
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(odr, command):
+    assert f"Example: odr {command}" in odr(command, "--help").output
+
+
+def test_the_exit_codes_are_listed(odr):
+    output = odr("--help").output
+
+    assert [code for code in ("0", "1", "2", "75") if re.search(rf"^ *{code}: \w", output, re.MULTILINE)] == [
+        "0", "1", "2", "75",
+    ]  # fmt: skip
+    assert "--install-completion" in output
 
 
 def test_without_a_command_all_are_listed(odr):
@@ -207,6 +217,54 @@ def test_a_plan_is_shown_as_a_table(odr, config):
     assert "4 prompts x 3 = 12 answers" in result.output
     assert "never run" in result.output
     assert "training process(es)" in result.output
+
+
+def test_a_plan_is_json_for_a_script(odr, config):
+    result = odr("plan", config(), "iterations=1", "--json")
+
+    plan = json.loads(result.stdout)
+    (sampling,) = [line for line in plan["stages"] if (line["label"], line["stage"]) == ("iteration 1", "sample")]
+    assert plan["campaign"] == "small"
+    assert (sampling["status"], sampling["size"]) == ("run", "4 prompts x 3 = 12 answers")
+    assert "training process(es)" in plan["hardware"]
+
+
+def test_what_libraries_print_is_no_result(capfd):
+    from flows.terminal import others_on_stderr, say_json
+
+    with others_on_stderr():
+        print("a library")
+        os.write(1, b"its C code\n")
+        subprocess.run(["echo", "a child"], check=True)
+    say_json({"results": 1})
+
+    shown = capfd.readouterr()
+    assert json.loads(shown.out) == {"results": 1}
+    assert [line in shown.err for line in ("a library", "its C code", "a child")] == [True] * 3
+
+
+def test_the_lines_that_end_a_stage_are_numbered_while_a_run_goes_on(caplog):
+    from flows.course import numbered
+    from tasks.caching import DONE
+
+    log = logging.getLogger("tasks.caching")
+    caplog.set_level("INFO", logger=log.name)
+    log.addHandler(caplog.handler)  # other tests' commands keep these lines from the root
+
+    with numbered(2):
+        for stage in ("sample", "grade", "pair"):
+            log.info(DONE, "iteration 1", stage, "cached", "7 rows")
+            log.info("%s speaks", stage)
+    log.info(DONE, "iteration 1", "train", "cached", "7 rows")
+    log.removeHandler(caplog.handler)
+
+    lines = list(dict.fromkeys(record.getMessage() for record in caplog.records))
+    assert lines == [
+        "[1/2] iteration 1 · sample: cached, 7 rows", "sample speaks",
+        "[2/2] iteration 1 · grade: cached, 7 rows", "grade speaks",
+        "[3/3] iteration 1 · pair: cached, 7 rows", "pair speaks",
+        "iteration 1 · train: cached, 7 rows",
+    ]  # fmt: skip
 
 
 def test_the_command_itself_ends_with_two_and_one_line(tmp_path):

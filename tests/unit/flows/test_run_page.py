@@ -310,10 +310,10 @@ def test_a_single_iteration_is_not_compared_with_itself(workspace):
     assert "was it worth it?" not in page.words
 
 
-def test_an_unknown_name_is_answered_with_those_there_are(workspace):
+def test_an_unknown_name_is_answered_with_the_nearest(workspace):
     campaign(workspace, "demo")
 
-    with pytest.raises(FileNotFoundError, match=r"no finished campaign 'dmo' under .*; there are: demo$"):
+    with pytest.raises(FileNotFoundError, match=r"no finished campaign 'dmo' under .*; did you mean 'demo'\?$"):
         write_page(workspace, "dmo")
 
 

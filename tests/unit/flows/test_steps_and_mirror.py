@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifacts import Checkpoint, Ref
-from flows.mirror import _prefixed, campaign_key, flat_parameters
+from flows.parameters import campaign_key, flat_parameters
+from flows.points import prefixed
 from flows.steps import Steps, derive_seed
 from tasks.models import ModelMissing
 
@@ -196,7 +197,7 @@ def test_parameters_are_flat_and_hold_only_what_cannot_change(config):
 
 
 def test_names_of_numbers_are_ones_that_mlflow_takes():
-    assert _prefixed("pair", {"answers: no verdict": 3, "all right": 2}) == {
+    assert prefixed("pair", {"answers: no verdict": 3, "all right": 2}) == {
         "pair/answers_no_verdict": 3.0,
         "pair/all_right": 2.0,
     }

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from tasks import launch
+from tasks import forwarding, launch
 from tasks.child import Child, ChildFailed
+from tasks.forwarding import Forwarder
 from tasks.workers import failure, progress
 
 ACTOR = Path(__file__).with_name("child_actor.py")
@@ -119,14 +121,42 @@ def test_a_child_gets_its_own_environment_and_no_hub(place):
 
 def test_a_childs_lines_go_into_the_log_up_to_a_limit(place, caplog, monkeypatch):
     caplog.set_level("INFO", logger="tasks.child")
-    monkeypatch.setattr(launch, "FORWARDED_LINES", 5)
+    monkeypatch.setattr(forwarding, "AT_ONCE", 5)
+    monkeypatch.setattr(forwarding, "PER_SECOND", 0.0)
 
     with pytest.raises(ChildFailed):
         launched(place, a_child(place, "talk", 50))
 
     told = [record.getMessage() for record in caplog.records if record.name == "tasks.child"]
     assert told[:5] == [f"child| line {i}" for i in range(5)]
-    assert told[5:] == [f"child| ... the rest is in {place / 'child.txt'}"]
+    assert told[5:] == [f"child| ... 45 lines are only in {place / 'child.txt'}"]
+
+
+def test_a_child_that_was_cut_short_is_heard_again_after_a_while(place, caplog, monkeypatch):
+    caplog.set_level("INFO", logger="tasks.child")
+    now = [100.0]
+    monkeypatch.setattr(forwarding, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    child = a_child(place, "talk", 1)
+    forwarder = Forwarder(child)
+
+    def write(count):
+        with child.log.open("a") as log:
+            log.writelines(f"line {now[0] + i:g}\n\n" for i in range(count))  # empty lines say nothing
+        forwarder.forward()
+
+    write(forwarding.AT_ONCE + 30)
+    for _ in range(40):  # two lines a second: more than are allowed
+        now[0] += 1
+        write(2)
+    forwarder.close()
+
+    told = [record.getMessage() for record in caplog.records if record.name == "tasks.child"]
+    shown = [line for line in told if "only in" not in line]
+    left_out = [int(line.split("... ")[1].split()[0]) for line in told if "only in" in line]
+    most = forwarding.AT_ONCE + 40  # one a second in the long run
+    assert most - forwarding.AGAIN <= len(shown) <= most
+    assert len(shown) + sum(left_out) == forwarding.AT_ONCE + 30 + 80
+    assert len(left_out) <= 1 + 40 / forwarding.AGAIN
 
 
 # --- failure -----------------------------------------------------------------------------------------------------

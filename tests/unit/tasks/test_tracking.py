@@ -1,11 +1,12 @@
 """What reaches MLflow, in a real SQLite store: everything once, and never a failure."""
 
+import threading
 import time
 
 import pytest
 from mlflow import MlflowClient
 
-from tasks import tracking
+from tasks import tracked_runs, tracking
 from tasks.tracking import EXPERIMENT, Tracker, tracking_uri, without_credentials
 from tasks.workspace import Workspace
 
@@ -23,6 +24,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def workspace(shared, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0")
     return shared
 
 
@@ -70,12 +72,113 @@ def test_other_keys_are_other_runs_and_children_know_their_parent(tracker, clien
     assert client.get_run(child).data.tags["mlflow.parentRunId"] == parent
 
 
-def test_many_and_long_parameters_are_taken(tracker, client, key):
-    run_id = a_run(tracker, key, params={f"p{i}": i for i in range(250)} | {"long": "x" * 9000})
+def test_many_and_long_parameters_are_taken_and_long_ones_stay_apart(tracker, client, key):
+    many = {f"p{i}": i for i in range(250)}
+    run_id = a_run(tracker, key, params={**many, "long": "x" * 9000, "longer": "x" * 9001, "fits": "y" * 6000})
 
     params = client.get_run(run_id).data.params
-    assert len(params) == 251
-    assert len(params["long"]) == 6000
+    assert len(params) == 253
+    assert params["fits"] == "y" * 6000
+    assert len(params["long"]) == len(params["longer"]) == 6000
+    assert params["long"] != params["longer"]
+    assert "9000 characters" in params["long"]
+
+
+def test_parameters_that_a_lost_server_missed_are_logged_later(tracker, workspace, client, key):
+    """The run was made, and the server was gone before its parameters came."""
+    tracker.client.log_batch = lambda *_, **__: 1 / 0
+    assert a_run(tracker, key, params={"a": 1, "b": 2}) is None
+
+    run_id = a_run(Tracker(workspace), key, params={"a": 1, "b": 2})
+
+    assert client.get_run(run_id).data.params == {"a": "1", "b": "2"}
+
+
+def test_passwords_in_parameters_are_left_out(tracker, client, key):
+    run_id = a_run(tracker, key, params={"model": "https://ann:pa55@example.org/m"})
+
+    assert client.get_run(run_id).data.params == {"model": "https://example.org/m"}
+
+
+def test_a_run_that_is_only_looked_at_keeps_its_status(tracker, workspace, client, key):
+    run_id = a_run(tracker, key)
+    tracker.end(run_id, "KILLED")
+
+    looked = Tracker(workspace)
+    assert looked.run(key, key, {}, {}, None, at_work=False) == run_id
+    assert client.get_run(run_id).info.status == "KILLED"
+    looked.end(run_id, "FINISHED")
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_tags_are_set_where_they_differ(tracker, workspace, client, key):
+    run_id = a_run(tracker, key, tags={"kind": "campaign"})
+
+    tracker.tag(run_id, {"odr.sent": "a"})
+    assert tracker.has(run_id, "odr.sent")
+    assert tracker.has(run_id, "odr.sent", "a")
+    assert not tracker.has(run_id, "odr.sent", "b")
+    assert not tracker.has(run_id, "other")
+    Tracker(workspace).tag(run_id, {"odr.sent": "b"})
+
+    assert client.get_run(run_id).data.tags["odr.sent"] == "b"
+    assert client.get_run(run_id).data.tags["kind"] == "campaign"
+
+
+def test_a_run_that_another_process_has_made_meanwhile_is_found(tracker, workspace, key):
+    parent = a_run(tracker, key)
+    other = Tracker(workspace)
+    a_run(other, key)
+
+    theirs = a_run(other, f"{key}/1", parent=parent)
+
+    assert a_run(tracker, f"{key}/1", parent=parent) == theirs
+
+
+def test_keys_that_begin_alike_or_look_like_patterns_are_other_runs(tracker, workspace):
+    runs = {key: a_run(tracker, key) for key in ("like_a", "likexa", "like_ab", "like_a/1", "like_a/10")}
+
+    again = Tracker(workspace)
+    assert {key: a_run(again, key) for key in runs} == runs
+    assert len(set(runs.values())) == 5
+    assert again.find("like_") is None
+    assert again.find("") is None
+
+
+def test_the_load_of_the_machine_comes_while_a_run_is_at_work(workspace, client, key, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    tracker = Tracker(workspace)
+    run_id = a_run(tracker, key)
+    name = "system/system_memory_usage_percentage"
+    wait_until(lambda: points(client, run_id, name))
+
+    tracker.end(run_id, "FINISHED")
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "system load"])
+
+    found = points(client, run_id, name)
+    assert all(0 <= value <= 100 for _, value in found)
+    assert found[0][0] >= 0
+    assert "system/cpu_utilization_percentage" in client.get_run(run_id).data.metrics
+
+
+def test_load_that_cannot_be_sent_disturbs_nobody(workspace, key, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.02")
+    tracker, tries = Tracker(workspace), []
+    tracker.client.log_batch = lambda *_, **__: tries.append(1) or 1 / 0
+
+    run_id = a_run(tracker, key)
+    wait_until(lambda: len(tries) > 2)
+    tracker.end(run_id, "FINISHED")
+
+    assert tracker.client is not None
+    assert not caplog.records
+
+
+def wait_until(happened):
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_sending_twice_doubles_nothing(tracker, workspace, client, key):
@@ -127,9 +230,11 @@ def test_names_that_mlflow_does_not_take_are_mapped(tracker, client, key):
     run_id = a_run(tracker, key)
 
     tracker.metrics(run_id, 0, {"eval/gsm8k/mean@4": 0.5, "eval/gsm8k/mean_tokens/greedy": 3})
-    tracker.metrics(run_id, 0, {"eval/gsm8k/mean@4": 0.9})
+    tracker.metrics(run_id, 0, {"eval/gsm8k/mean@4": 0.9, "eval/my,bench\n(1)/greedy": 1})
 
-    assert client.get_run(run_id).data.metrics == {"eval/gsm8k/mean_at_4": 0.5, "eval/gsm8k/mean_tokens/greedy": 3}
+    assert client.get_run(run_id).data.metrics == {
+        "eval/gsm8k/mean_at_4": 0.5, "eval/gsm8k/mean_tokens/greedy": 3, "eval/my_bench__1_/greedy": 1,
+    }  # fmt: skip
 
 
 def test_what_is_not_finite_stops_nothing(tracker, client, key):
@@ -187,6 +292,36 @@ def test_files_and_the_end_of_a_run_are_kept(tracker, client, key, tmp_path):
     assert client.get_run(run_id).info.status == "FINISHED"
     a_run(tracker, key)
     assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_files_of_a_run_that_a_server_of_this_data_root_has_made_go_where_it_keeps_them(
+    workspace, client, key, monkeypatch, tmp_path, caplog
+):
+    number = client.create_experiment("served", artifact_location="mlflow-artifacts:/7")
+    monkeypatch.setattr(tracked_runs, "EXPERIMENT", "served")
+    tracker = Tracker(workspace)
+    run_id = a_run(tracker, key)
+    (tmp_path / "results.json").write_text("{}", encoding="utf-8")
+
+    assert tracker.file(run_id, str(tmp_path / "results.json"))
+    assert tracker.text(run_id, "origin/packages.txt", "a==1")
+
+    assert client.get_run(run_id).info.experiment_id == number
+    kept = workspace.root / "mlartifacts" / "7" / run_id / "artifacts"
+    assert (kept / "results.json").read_text() == "{}"
+    assert (kept / "origin" / "packages.txt").read_text() == "a==1"
+    assert not caplog.records
+
+
+def test_a_file_that_cannot_be_taken_costs_one_warning_and_no_number(tracker, client, key, tmp_path, caplog):
+    run_id = a_run(tracker, key)
+
+    assert not tracker.file(run_id, str(tmp_path / "nothing"))
+    assert not tracker.text(run_id, "a.txt", "a")
+    tracker.metrics(run_id, 1, {"loss": 1.0})
+
+    assert [record.getMessage().count("takes no files") for record in caplog.records] == [1]
+    assert points(client, run_id, "loss") == [(1, 1.0)]
 
 
 def test_a_dead_server_costs_one_warning_and_no_failure(tmp_path, monkeypatch, caplog):

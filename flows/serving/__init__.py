@@ -1,0 +1,1 @@
+"""Servers and deployments for daily use: `odr up`, `odr down`, `odr serve`."""
