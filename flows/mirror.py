@@ -12,7 +12,7 @@ What is reported elsewhere (`reporters`) has the parent's names and steps.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache, cached_property
@@ -131,6 +131,12 @@ class Mirror:
         self._tracker.checkpoint(run_id, label.replace(".", "-"), policy.path, policy.digest)
         if before is not None:  # else the campaign's next run passes the iterations before this one, and sends the rest
             self._tracker.tag(run_id, {SENT: sent})
+
+    def passed_over(self, numbers: Iterable[int]) -> None:
+        """Iterations that were given up: those behind them go on counting as if nothing was done in these."""
+        for number in numbers:
+            if self._ledger.of(number, "") is None:
+                self._ledger.note(number, "", Amounts())
 
     def evaluation(self, policy: Checkpoint, scores: Ref[Score]) -> None:
         """A run of its own for a model that was evaluated outside a campaign."""

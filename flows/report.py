@@ -26,6 +26,7 @@ def write(steps: "Steps", results: list[dict[str, Any]]) -> list[Path]:
     """Write config, results and plots; return the files."""
     from artifacts import Checkpoint
     from flows.plots import plot_accuracy, plot_training
+    from tasks.tracking import without_credentials
     from tasks.train import curve_of
 
     store, config = steps.run.workspace.store, steps.config
@@ -48,7 +49,7 @@ def write(steps: "Steps", results: list[dict[str, Any]]) -> list[Path]:
     facts = {"campaign": config.name, "objective": objective, "seed": config.seed, "iterations": rows}
     write_atomically(place / RESULTS, json.dumps(facts, indent=1).encode())
     resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    (place / CONFIG).write_text(resolved, encoding="utf-8")
+    (place / CONFIG).write_text(without_credentials(resolved), encoding="utf-8")
     plot_accuracy({config.name: facts}, place / "accuracy.png")
     curves = [curve_of(Checkpoint.from_json(result["policy"])) for result in results[1:]]
     plot_training(curves, place / "training.png")

@@ -79,6 +79,7 @@ def run(
     mirror = Mirror.of(steps)
     with presence.at_work(workspace.locks, campaign), status.recorded(steps):
         mirror.open()
+        mirror.passed_over(set(range(1, number)) - {int(result["iteration"]) for result in nights.results})
         try:
             if not nights.nights:
                 first = (begin or _begin)(steps, mirror)

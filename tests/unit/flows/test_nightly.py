@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from artifacts import Grade, Prompt, Rollout, Score
 from eval_math import metrics
 from flows import references
+from flows.amounts import Amounts, Ledger
 from flows.cli import app
 from flows.named import model_folder
 from flows.nightly import night, record, registry, rule, schedules, standing
@@ -152,6 +153,8 @@ def test_problems_on_which_nights_keep_failing_are_given_up(workspace, config):
 
     assert [number for number, _, _ in shift.started] == [1, 1, 2, 2]
     assert shift.aliases == {"best": 2, "newest": 2}
+    (ledger,) = (workspace.root / "reported").glob("night-*.json")
+    assert Ledger(ledger).before(2) == Amounts()  # curves go on behind what was given up
     with pytest.raises(ValueError, match="iterations 0, 2, not 1"):
         model_folder(workspace, "night/1")
 
