@@ -35,6 +35,7 @@ settings.load_profile("odr")
 # Everything else is imported where it is needed: torch and Prefect cost seconds that most tests need not pay.
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `pytest -n 2 --dist loadgroup`: tests that share something expensive, or a module, share a process."""
     for item in items:
