@@ -51,7 +51,7 @@ demo: setup ## Watch a tiny model learn arithmetic from its own attempts: minute
 
 .PHONY: test
 test: setup ## Run the whole test suite, with the engines and trainers.
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 .PHONY: browser
 browser: setup ## The tests that click: Prefect's form, MLflow's comparison, the run page. Needs Debian's chromium.
@@ -60,7 +60,7 @@ browser: setup ## The tests that click: Prefect's form, MLflow's comparison, the
 
 .PHONY: check
 check: check-static ## Format, lint, types, import rules, and the tests that take seconds.
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n 2
 
 .PHONY: check-static
 check-static: setup

@@ -35,13 +35,21 @@ settings.load_profile("odr")
 # Everything else is imported where it is needed: torch and Prefect cost seconds that most tests need not pay.
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `pytest -n 2 --dist loadgroup`: tests that share something expensive, or a module, share a process."""
-    for item in items:
-        names: tuple[str, ...] = getattr(item, "fixturenames", ())
-        shared = next((name for name in ("home", "prefect_server") if name in names), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(shared))
+ALONE = ("resume", "stress", "training", "trl_parity", "up")
+"""End-to-end tests that do not use the small campaign's data root."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """For `pytest -n 2`: one process has all tests on the small campaign, every other module has one process too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            alone = path in [f"tests/e2e/test_{name}.py" for name in ALONE]
+            return path if alone or not path.startswith("tests/e2e/") else "the small campaign"
+
+    return ByModule(config, log)
 
 
 @pytest.fixture
