@@ -14,7 +14,7 @@ from tasks.workspace import Workspace
 from tests.e2e.killing import Story
 from tests.e2e.small_campaign import results, stages
 
-_EXECUTED = re.compile(r"^\d\d:\d\d:\d\d (.+): done in [\d.]+ s", re.MULTILINE)
+_EXECUTED = re.compile(r"^\d\d:\d\d:\d\d (?:\[\d+/\d+\] )?(.+): done in [\d.]+ s", re.MULTILINE)
 
 
 def executed(story: Story) -> Counter[str]:
