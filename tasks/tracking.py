@@ -259,11 +259,8 @@ class Tracker:
 
     def _watch(self, known: Run) -> None:
         if self._load is None:
-            try:
-                from tasks.system_load import SystemLoad
-            except ImportError as error:  # MLflow needs psutil for it, which no package of ours asks for
-                log.debug("no load of this machine: %s", error)
-                return
+            from tasks.system_load import SystemLoad
+
             self._load = SystemLoad(self._send_load)
         self._load.watch(known.run_id, known.began)
 
