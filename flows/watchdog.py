@@ -1,23 +1,26 @@
 """End the temporary Prefect server of a run that was killed.
 
-    python -m flows.watchdog PID
+    python -m flows.watchdog TOKEN
 
 Without a configured server Prefect starts one for the length of the command and stops it at exit. SIGKILL and
 SIGTERM leave no exit, and the server would stay for ever. Standard input is a pipe that only the run holds: when
-it closes, what is left of the run's temporary servers is ended.
+it closes, the run's temporary servers are ended. They are known by a token in their environment, so that one is found
+that was started in the run's last moment, whoever its parent is by then.
 """
 
 import os
-import select
 import signal
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
 
-from tasks.workers.supervise import descendants
-
 MARK = b"PREFECT__SERVER_EPHEMERAL=1"
+TOKEN = "ODR_RUN"
 LOOK_SECONDS = 0.5
+GRACE_SECONDS = 8.0
+"""How long a server may take to end."""
 
 
 _leashes: list[subprocess.Popen[bytes]] = []
@@ -25,33 +28,41 @@ _leashes: list[subprocess.Popen[bytes]] = []
 
 
 def start() -> None:
-    """Watch this process from now on."""
-    command = [sys.executable, "-m", "flows.watchdog", str(os.getpid())]
+    """Watch this process, and the servers that it starts, from now on."""
+    token = os.environ[TOKEN] = uuid.uuid4().hex
+    command = [sys.executable, "-m", "flows.watchdog", token]
     _leashes.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
 
 
-def is_temporary_server(pid: int) -> bool:
-    """Whether a process is a Prefect server that was started for one command."""
-    try:
-        return MARK in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False  # it has ended, or is not ours
-
-
-def main(run: int) -> None:
-    """Remember the servers below `run` while it lives, and end them when its pipe closes."""
-    servers: set[int] = set()
-    while True:
-        ready, _, _ = select.select([0], [], [], LOOK_SECONDS)
-        if ready and not os.read(0, 4096):
-            break
-        servers.update(pid for pid in descendants(run) if is_temporary_server(pid))
-    for pid in filter(is_temporary_server, servers):  # looked at again: a number may have a new owner
+def servers(token: str) -> list[int]:
+    """Prefect servers that were started for the run with this token."""
+    marks, found = {MARK, f"{TOKEN}={token}".encode()}, []
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            os.kill(pid, signal.SIGTERM)
-        except ProcessLookupError:
-            continue
+            if marks <= set((entry / "environ").read_bytes().split(b"\0")):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended, or is not ours
+    return found
+
+
+def main(token: str) -> None:
+    """Wait for the end of the run, then end what is left of its servers."""
+    while os.read(0, 4096):
+        pass
+    over = time.monotonic()
+    while True:
+        seconds, left = time.monotonic() - over, servers(token)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL if seconds > GRACE_SECONDS else signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+        # Twice at least: a server that is just being started shows its environment a moment later.
+        if seconds > LOOK_SECONDS and (not left or seconds > GRACE_SECONDS):
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1])
