@@ -1,6 +1,6 @@
 """What orchestration costs: an iteration's wall time less what its children compute, a fully cached re-run, a plan.
 
-    python -m tests.bench.overhead [--reruns 3]
+    python -m tests.bench.overhead [--reruns 3] [--home DIR] [OVERRIDES ...]
 
 Runs the demo in a data root of its own, or takes the demo that has been run in `--home` (.odr after `make demo`);
 --fresh starts anew. Start-up of engines and trainers is listed apart: it is inside the children's time.
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--reruns", type=int, default=3)
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--home", type=Path, default=Path(".odr/bench/overhead"))
+    parser.add_argument("overrides", nargs="*", help="Of the demo's config, as the demo in --home was run with.")
     args = parser.parse_args()
     home = args.home.absolute()
     if args.fresh:
@@ -37,7 +38,7 @@ def main() -> None:
     if not first.exists():
         results = home / "campaigns" / "demo" / "results.json"
         if not results.exists():
-            run(home)
+            run(home, args.overrides)
         shutil.copy(results, first)
     shares: list[float] = []
     iterations = json.loads(first.read_text())["iterations"][1:]
@@ -57,9 +58,9 @@ def main() -> None:
         )
     print(f"overhead, median of {len(shares)} iterations: {100 * statistics.median(shares):.1f} %")
     start = medians("interpreter start", [command(home, "-c", "pass") for _ in range(args.reruns)])
-    rerun = medians("fully cached re-run", [run(home) for _ in range(args.reruns)])
+    rerun = medians("fully cached re-run", [run(home, args.overrides) for _ in range(args.reruns)])
     print(f"  beyond interpreter start {rerun - start:.2f} s")
-    medians(f"odr plan {CONFIG}", [command(home, *ODR, "plan", CONFIG) for _ in range(args.reruns)])
+    medians(f"odr plan {CONFIG}", [command(home, *ODR, "plan", CONFIG, *args.overrides) for _ in range(args.reruns)])
 
 
 def medians(what: str, spent: list[tuple[float, float]]) -> float:
@@ -70,9 +71,9 @@ def medians(what: str, spent: list[tuple[float, float]]) -> float:
     return wall
 
 
-def run(home: Path) -> tuple[float, float]:
+def run(home: Path, overrides: list[str]) -> tuple[float, float]:
     """Run the demo in this data root; return the wall and processor seconds of the whole command."""
-    return command(home, *ODR, "demo")
+    return command(home, *ODR, "demo", *overrides)
 
 
 def command(home: Path, *arguments: str) -> tuple[float, float]:
