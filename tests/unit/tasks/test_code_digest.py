@@ -161,7 +161,7 @@ STAGES = {
 
 
 PLUMBING = {
-    "attempts", "caching", "child", "code_digest", "devices", "display", "distributed", "launch", "locking", "machine",
+    "announce", "attempts", "caching", "child", "code_digest", "devices", "display", "forwarding", "distributed", "launch", "locking", "machine",
     "prefect_task", "presence", "records", "results", "settings", "workspace",
 }  # fmt: skip
 """Modules of `tasks` below the stages that carry work to where it is done and shape no result."""
