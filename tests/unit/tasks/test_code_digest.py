@@ -161,8 +161,8 @@ STAGES = {
 
 
 PLUMBING = {
-    "announce", "attempts", "caching", "child", "code_digest", "devices", "display", "forwarding", "distributed", "launch", "locking", "machine",
-    "prefect_task", "presence", "records", "results", "settings", "workspace",
+    "announce", "attempts", "caching", "child", "code_digest", "devices", "display", "distributed", "forwarding",
+    "launch", "locking", "machine", "prefect_task", "presence", "records", "results", "settings", "workspace",
 }  # fmt: skip
 """Modules of `tasks` below the stages that carry work to where it is done and shape no result."""
 
