@@ -118,8 +118,9 @@ def _reason(child: Child, code: int, before: Before, tail: str) -> tuple[str, st
         return "out_of_memory", "the kernel ended a process: the host's memory ran out", child.memory_fix
     if kind == "out_of_memory":
         return kind, message, fix or child.memory_fix
-    if found := GROUP_SIGNAL.search(tail):
-        return "signal", f"one of its processes was ended by signal {found[1]}", ""
+    if signals := GROUP_SIGNAL.findall(tail):  # the launcher ends the others by SIGTERM, and lists them as well
+        first = next((each for each in signals if each != "15"), signals[0])
+        return "signal", f"one of its processes was ended by signal {first}", ""
     if kind == "preempted":  # when one of a group fails, the launcher asks the others to end, as a scheduler does
         failed = GROUP_ERROR.search(tail)
         return ("crash", f"one of its processes ended with code {failed[1]}", "") if failed else (kind, message, fix)

@@ -122,7 +122,8 @@ def test_an_altered_artifact_is_computed_again_and_nothing_else(home: Path) -> N
 
 def test_a_rank_that_is_killed_costs_an_attempt_and_zero_2_trains_the_same(home: Path, tmp_path: Path) -> None:
     reference = curve(results(home))
-    saving = ["train.save_steps=3", "machine.retry_seconds=0.1"]
+    # Saving takes longer than a step, so there is time to kill it; the longest row is far shorter than 120 tokens.
+    saving = ["train.save_steps=1", "train.max_length=120", "machine.retry_seconds=0.1"]
     with (tmp_path / "log.txt").open("wb") as log:
         command = subprocess.Popen(
             [sys.executable, "-m", "flows.cli", "demo", *SMALL, *ZERO_2, *saving],
@@ -136,7 +137,7 @@ def test_a_rank_that_is_killed_costs_an_attempt_and_zero_2_trains_the_same(home:
     said = (tmp_path / "log.txt").read_text()
     assert struck
     assert code == 0, said[-4000:]
-    assert "one of its processes was ended by signal 9" in said
+    assert re.search(r"one of its processes was ended by signal (9|15); attempt 2 of 3", said)
     found = results(home, "zero2")
     facts = json.loads((Path(found["iterations"][1]["policy"]["path"]) / "odr-checkpoint.json").read_text())["facts"]
     assert (facts["zero_stage"], facts["processes"]) == (2, 2)
