@@ -45,6 +45,12 @@ def ended(child, code, *, log="", told=None, kernel_kills=0):
         (137, "", "signal", "trainer: ended by signal 9"),
         (-9, "", "signal", "trainer: ended by signal 9"),
         (139, "", "signal", "trainer: ended by signal 11"),
+        (
+            1,
+            "  exitcode  : -15 (pid: 76)\n" + TORCHRUN,
+            "signal",
+            "trainer: one of its processes was ended by signal 9",
+        ),
         (1, TORCHRUN, "signal", "trainer: one of its processes was ended by signal 9"),
         (1, "torch.OutOfMemoryError: CUDA out of memory.", "out_of_memory", "trainer: exit code 1, and its log speaks"),
         (1, "ValueError: No available memory for the cache blocks.", "out_of_memory", "trainer: exit code 1, and"),
