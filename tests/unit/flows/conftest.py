@@ -1,5 +1,7 @@
 """What several tests of the flows share."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -45,3 +47,23 @@ def unchanged():
     signal.signal(signal.SIGTERM, heeded)
     os.environ.clear()
     os.environ.update(variables)
+    atexit.unregister(gc.freeze)  # the end of the tests is no end of a command
+
+
+@pytest.fixture
+def odr(workspace, monkeypatch: pytest.MonkeyPatch, unchanged):
+    """Calls a command in this process, on an empty data root and a wide terminal without colours."""
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def call(*words: object):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call

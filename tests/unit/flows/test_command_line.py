@@ -1,7 +1,5 @@
 """`odr` as a person meets it: help, and one clear sentence for everything that person can put right."""
 
-import atexit
-import gc
 import json
 import logging
 import os
@@ -12,41 +10,19 @@ import sys
 import pytest
 import yaml
 from flow_examples import small_fields
-from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.environment import LOGGERS, prepare, show_logs
+from flows.environment import prepare, show_logs
 
 CALLBACKS = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback}
 COMMANDS = sorted(CALLBACKS)
 
 
 @pytest.fixture(autouse=True)
-def restored(monkeypatch, tmp_path):
-    """Commands set environment variables and log handlers; a test must not leave them behind."""
-    environment = dict(os.environ)
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+def restored(unchanged, monkeypatch):
+    """Nothing that a command sets is left behind; words are not broken."""
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("TERM", "dumb")
-    yield
-    for logger, handlers, level, propagate in kept:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    os.environ.clear()
-    os.environ.update(environment)
-    atexit.unregister(gc.freeze)  # the end of the tests is no end of a command
-
-
-@pytest.fixture
-def odr(workspace):
-    def call(*words):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return call
 
 
 @pytest.fixture

@@ -11,31 +11,15 @@ from dataclasses import replace
 import pytest
 from data_roots import finished
 from flow_examples import small
-from typer.testing import CliRunner
 
 from artifacts import Score
 from flows import status as statuses
-from flows.cli import app
 from flows.known import complete
 from flows.steps import Steps
 from tasks import presence, records
 from tasks.presence import Owner, process_began
 
 EVIL = "\x1b[31m[bold]evil[/]"
-
-
-@pytest.fixture
-def odr(workspace, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "dumb")
-
-    def call(*words):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return call
 
 
 @pytest.fixture
