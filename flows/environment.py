@@ -3,16 +3,12 @@
 A variable that the user has set wins. Nothing here reports usage to anyone.
 """
 
-import fcntl
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from flows import watchdog
 from flows.serving import find
 
 LOGGERS = ("flows", "tasks", "artifacts", "eval_math")
@@ -85,26 +81,3 @@ def quiet_prefect() -> None:
 def has_server() -> bool:
     """Whether the user has configured a Prefect server, where somebody may look for flow runs."""
     return "PREFECT_API_URL" in os.environ
-
-
-@contextmanager
-def local_server() -> Iterator[None]:
-    """What is different without a configured Prefect server; nothing when there is one.
-
-    Flows send no heartbeat, since nobody listens and each would wait a second; and the temporary server that
-    Prefect starts is ended even if this process is killed. Of runs that begin at once on one data root, one after the
-    other starts its server: together they would race for the database's tables and for the time a start may take.
-    """
-    if has_server():
-        yield
-        return
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    watchdog.start()
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    with (Path(os.environ["PREFECT_HOME"]) / "starting.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        SubprocessASGIServer().start()  # the one that flows find running
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield

@@ -2,8 +2,9 @@
 
 import yaml
 
-from flows import environment, report
+from flows import report
 from flows.config import load
+from flows.local_server import local_server
 from tasks.workspace import Workspace
 
 
@@ -28,6 +29,6 @@ def train_reward_model(workspace: Workspace, name: str, overrides: list[str]) ->
             f"the results of {campaign} do not say which rollouts it used; run it again, which takes seconds"
         )
     loaded = load(report.folder(workspace, campaign) / report.CONFIG, overrides)
-    with environment.local_server():
+    with local_server():
         section = reward_model(loaded, int(number), before["policy"], chosen["rollouts"], chosen["grades"])
     return yaml.safe_dump({"reward_model": section}, sort_keys=False).rstrip()

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.table import Table
 
 from artifacts import Ref, Score
-from flows import environment
 from flows.config import RunConfig, load_fields
+from flows.local_server import local_server
 from flows.named import model_folder
 from flows.steps import Steps
 from flows.tables import percent
@@ -35,7 +35,7 @@ def evaluate_model(
 
     from flows.evaluate import evaluate
 
-    with environment.local_server():
+    with local_server():
         scores = list(workspace.store.read(Ref.from_json(evaluate(config)), Score))
     table = Table("benchmark", "problems", "metric", "%", "truncated, %", "too long", "no verdict", title=model)
     for name in names:

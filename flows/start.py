@@ -8,6 +8,7 @@ from typing import Any
 from flows import environment, extent, report
 from flows.config import load
 from flows.course import numbered
+from flows.local_server import local_server
 from flows.plan import Planner
 from flows.steps import Steps
 from flows.tables import phase_line, results_table
@@ -72,7 +73,7 @@ def _run(
         _load_data(steps)
         if not verbose:
             environment.quiet_prefect()
-        with environment.local_server():
+        with local_server():
             return loaded.name, campaign(loaded, anew, stop), stop
 
 

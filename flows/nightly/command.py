@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows import environment
+from flows.local_server import local_server
 from flows.outcome import clear_errors, heed_sigterm
 from flows.terminal import say
 from tasks.workspace import Workspace, home
@@ -93,7 +94,7 @@ def _run_now(name: str) -> None:
     from flows.serving.served import nightly as flow
 
     environment.quiet_prefect()
-    with environment.local_server():
+    with local_server():
         state = flow(NightForm(campaign=name), return_state=True)
         if not state.is_completed():
             state.result()

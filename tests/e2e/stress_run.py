@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from flows import environment
+from flows.local_server import local_server
 from tasks.workspace import Workspace, home
 
 environment.prepare(home())
@@ -43,5 +44,5 @@ if __name__ == "__main__":
     number, shared, own = map(int, sys.argv[1:4])
     seeds = [*range(shared), *(1000 * (number + 1) + place for place in range(own))]
     random.Random(number).shuffle(seeds)
-    with environment.local_server():
+    with local_server():
         print(json.dumps(stress(number, seeds)), flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import sameness, servers
+from tests.e2e import processes, sameness, servers
 from tests.e2e.small_campaign import SMALL, environment, results
 
 pytestmark = pytest.mark.slow
@@ -67,6 +67,23 @@ def test_a_prefect_server_lost_in_mid_run_costs_no_finished_stage(home: Path, tm
     assert again.returncode == 0, again.stderr[-4000:]
     assert "iteration 1 · train: done in" in said
     assert "iteration 1 · train: cached" in again.stderr
+
+
+def test_a_temporary_prefect_server_that_is_killed_is_started_again_and_the_run_goes_on(home: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "demo", *SMALL, "name=lost-temporary", "train.learning_rate=4e-4"]
+    known = set(home.glob("work/train-*"))
+    run = subprocess.Popen(command, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for_training(home, known, run)
+    for process in processes.tree(run.pid):
+        if processes.role(process[0]) == "temporary Prefect server":
+            assert processes.kill(process, signal.SIGKILL)
+    _, said = run.communicate(timeout=300)
+
+    assert run.returncode == 0, said[-4000:]
+    assert said.count("the temporary Prefect server has ended (-9); it is started again") == 1
+    again = subprocess.run(command, env=environment(home), capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "done in" not in again.stderr
 
 
 def wait_for_training(home: Path, known: set[Path], command: subprocess.Popen[str]) -> None:
