@@ -18,7 +18,18 @@ from eval_math.policy import Policy
 from eval_math.problems.entries import Entry, answer_or_box, answers_in, final_answer, hashes
 from eval_math.problems.tables import SUFFIXES, BenchmarkError, Row, hub_table, read_table
 
-__all__ = ["Benchmark", "BenchmarkError", "Entry", "Problem", "answers_in", "entry", "load", "load_entry", "names"]
+__all__ = [
+    "Benchmark",
+    "BenchmarkError",
+    "Entry",
+    "Problem",
+    "answers_in",
+    "entry",
+    "file",
+    "load",
+    "load_entry",
+    "names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +104,19 @@ def load(name: str | Path, data_dir: Path | None = None) -> Benchmark:
         BenchmarkError: unknown name, missing file, malformed row, missing gold, duplicate id, or wrong
         number of rows.
     """
-    if str(name).endswith(SUFFIXES):
-        path = Path(name)
-        return load_entry(path.stem, Entry(None, "question", _local_answers, id_column="problem_id"), path)
-    name = str(name)
-    if data_dir is None:
+    path, name = file(name, data_dir), str(name)
+    if path is None:
         return load_entry(name, entry(name))
-    path = _file(name, data_dir)
-    return load_entry(name, entry(name), path) if name in _ENTRIES else load(path)
+    if name in _ENTRIES:
+        return load_entry(name, entry(name), path)
+    return load_entry(path.stem, Entry(None, "question", _local_answers, id_column="problem_id"), path)
+
+
+def file(name: str | Path, data_dir: Path | None = None) -> Path | None:
+    """The file that `load` would read; None for the hub. Raises BenchmarkError if `data_dir` has no such file."""
+    if str(name).endswith(SUFFIXES):
+        return Path(name)
+    return _file(str(name), data_dir) if data_dir else None
 
 
 def load_entry(name: str, wanted: Entry, path: Path | None = None) -> Benchmark:

@@ -10,7 +10,7 @@ from typing import Any
 from artifacts import Checkpoint, Prompt, Ref, Rollout, TokenScores
 from flows.config import RunConfig
 from flows.named import model_folder
-from tasks import models, objectives, prompts
+from tasks import models, objectives, prompt_tables
 from tasks.alongside import Alongside
 from tasks.caching import Run
 from tasks.grade import grade, rule_of
@@ -62,12 +62,12 @@ class Steps:
     def prompts(self, iteration: int) -> Ref[Prompt]:
         """The problems of one iteration."""
         seed = derive_seed(self.config.seed, "prompts")
-        return prompts.load(self.config.prompts, iteration - 1, seed, self.run.workspace.store)
+        return prompt_tables.of_source(self.config.prompts, iteration - 1, seed, self.run.workspace)
 
     def demonstrations(self) -> Ref[Prompt]:
         """The warm-up's problems with worked solutions."""
         assert self.config.warmup is not None
-        return prompts.load(self.config.warmup.demonstrations, 0, self.config.seed, self.run.workspace.store)
+        return prompt_tables.of_source(self.config.warmup.demonstrations, 0, self.config.seed, self.run.workspace)
 
     @cached_property
     def problems(self) -> dict[str, Ref[Prompt]]:
@@ -76,7 +76,7 @@ class Steps:
 
     def benchmark(self, bench: Benchmark) -> Ref[Prompt]:
         """The problems of one benchmark."""
-        return prompts.load_benchmark(bench, self.run.workspace.store)
+        return prompt_tables.of_benchmark(bench, self.run.workspace)
 
     def demonstrate(self, model: Checkpoint, table: Ref[Prompt]) -> dict[str, Any]:
         """Of the stage that tokenises the warm-up's solutions."""

@@ -65,19 +65,29 @@ PHASES = {
 }
 
 
-def phase_line(facts: dict[str, Any], seconds: float) -> str:
-    """Where the wall time of one run of the command went, by phase; what was cached took none."""
+def phases(facts: dict[str, Any], seconds: float) -> dict[str, float]:
+    """Wall seconds of one run of the command by phase; what was cached took none."""
     spent: dict[str, float] = {}
-    start_up = 0.0
     for stage in (stage for row in facts["iterations"] for stage in row["stages"]):
         name = "warm-up" if stage["label"] == "warm-up" and stage["stage"] == "train" else PHASES[stage["stage"]]
         spent[name] = spent.get(name, 0.0) + stage["seconds"]
-        start_up += sum(child["start_up"] for child in stage["children"])
-    spent["everything else"] = seconds - sum(spent.values())
+    return {**spent, "everything else": seconds - sum(spent.values())}
+
+
+def start_up(facts: dict[str, Any]) -> float:
+    """Seconds in which engines and trainers were starting."""
+    stages = (stage for row in facts["iterations"] for stage in row["stages"])
+    return sum(child["start_up"] for stage in stages for child in stage["children"])
+
+
+def phase_line(facts: dict[str, Any], seconds: float) -> str:
+    """Where the wall time went."""
     shares = ", ".join(
-        f"{name} {value:.0f} s ({100 * value / seconds:.0f} %)" for name, value in spent.items() if value >= 0.5
+        f"{name} {value:.0f} s ({100 * value / seconds:.0f} %)"
+        for name, value in phases(facts, seconds).items()
+        if value >= 0.5
     )
-    return f"{seconds:.0f} s: {shares}; start-up of engines and trainers is {start_up:.0f} s of it"
+    return f"{seconds:.0f} s: {shares}; start-up of engines and trainers is {start_up(facts):.0f} s of it"
 
 
 def plain(text: str) -> str:

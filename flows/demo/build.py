@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +13,7 @@ from pathlib import Path
 from random import Random
 
 from flows.demo.families import FAMILIES
-from flows.demo.model import build_model
 from flows.demo.problems import Problem, draw
-from flows.demo.tokenizer import build_tokenizer
 
 NUM_WARMUP = 12_000
 NUM_TRAIN = 4_000
@@ -79,9 +79,12 @@ def _generator_digest() -> str:
 
 
 def _write_model(folder: Path, seed: int) -> None:
-    tokenizer = build_tokenizer()
-    build_model(tokenizer, seed).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """In a process of its own: transformers' libraries would stay with the campaign, and speak at its end."""
+    made = subprocess.run(
+        [sys.executable, "-m", "flows.demo", str(folder), str(seed)], capture_output=True, text=True, errors="replace"
+    )
+    if made.returncode:
+        raise RuntimeError(f"the demo's model could not be written:\n{made.stderr[-2000:]}")
 
 
 def _write_problems(folder: Path, files: DemoFiles, seed: int) -> None:
