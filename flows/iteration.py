@@ -56,16 +56,17 @@ def iteration(
         models = steps.scorers(start, first, values)
         scored = {column: score(**steps.score(number, column, model, rows)) for column, model in models.items()}
         trained = train(**steps.train(number, start, rows, first, scored, on_metrics=follow))
+        judge = None
         if steps.critic_objective():
-            values = train(**steps.train_critic(number, values, rows, steps.reference(start, first), scored))
+            judge = values = train(**steps.train_critic(number, values, rows, steps.reference(start, first), scored))
         scores = benchmark(steps, f"iteration {number}", trained, later=next_sample(steps, number + 1, trained))
-        mirror.finish(number, prompts, rollouts, grades, rows, trained, scores)
+        mirror.finish(number, prompts, rollouts, grades, rows, trained, scores, judge)
         summary.publish(steps, summary.Done(number, start, rollouts, grades, rows, trained, scores), mirror)
 
         return {
             "iteration": number,
             "policy": trained.to_json(),
-            "critic": values.to_json() if steps.critic_objective() else None,
+            "critic": judge.to_json() if judge else None,
             "scores": scores.to_json(),
             "rollouts": rollouts.to_json(),
             "grades": grades.to_json(),

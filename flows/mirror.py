@@ -2,8 +2,8 @@
 
 parent run   parameters; by iteration eval/<benchmark>/<metric>, eval_se/ (standard errors), sample/ grade/ pair/ counts
              and progress/<tokens, steps>; train/<metric> by optimizer step over all iterations; tables and plots;
-             commit, packages, machine and resolved config (`origin`)
-child run    the same numbers of one iteration, train/<metric> by its own steps; data sets, the checkpoint
+             commit, packages, machine and resolved config (`origin`); critic/<metric> of an iteration's last step
+child run    the same numbers of one iteration, train/<metric> and critic/<metric> by steps; data sets, the checkpoint
 both         system/<load> by seconds since the run began
 
 What is reported elsewhere (`reporters`) has the parent's names and steps.
@@ -104,26 +104,28 @@ class Mirror:
         rows: Ref[Any],
         policy: Checkpoint,
         scores: Ref[Score],
+        critic: Checkpoint | None = None,
     ) -> None:
         """Send everything of a finished iteration that is not there yet."""
         run_id, parent = self._child(number), self.open()
         tables = {"sample": rollouts, "grade": grades, "pair": rows}
-        refs = [prompts, *tables.values(), policy, scores]
+        refs = [prompts, *tables.values(), policy, scores, *([critic] if critic else [])]
         sent = self._digest(parent, *(ref.digest for ref in refs))
         whole = self._tracker.has(run_id, SENT, sent)
         amounts = self._amounts(number, grades, rows, policy)
         before = self._ledger.before(number)
         if self._has_other(run_id, number, policy) or (whole and not self._reporters):
             return
+        steps, judged = curve("train", policy), curve("critic", critic) if critic else []
         numbers = {**self._counts(tables), **self._scores(scores)}
-        steps = curve("train", policy)
         total = {} if before is None else _progress(before + amounts)
-        self._to_campaign("iteration", [(number, {**numbers, **total})], whole=whole)
+        last = judged[-1][1] if judged else {}
+        self._to_campaign("iteration", [(number, {**numbers, **total, **last})], whole=whole)
         if before is not None:
             self._to_campaign("train", shifted(steps, before.steps), whole=whole)
         if whole:
             return
-        self._tracker.curve(run_id, steps)
+        self._tracker.curve(run_id, [*steps, *judged])
         self._tracker.metrics(run_id, number, {**numbers, **_progress(amounts)})
         for name, ref, context in (("prompts", prompts, "sampling"), (rows.kind, rows, "training")):
             self._tracker.dataset(run_id, name, ref.digest, ref.rows, context)

@@ -38,9 +38,7 @@ def main() -> None:
     total = sum(spent.values())
     for name, seconds in spent.items():
         print(f"{name:18}{seconds:7.1f} s{100 * seconds / total:6.1f} %")
-    print(
-        f"{'all':18}{total:7.1f} s = {total / 60:.1f} min; start-up of engines and trainers {start_up(facts):.0f} s of it"
-    )
+    print(f"{'all':18}{total:7.1f} s = {total / 60:.1f} min; start-up in children {start_up(facts):.0f} s of it")
     if not options.keep and not options.place:
         shutil.rmtree(place.parent)
 

@@ -47,8 +47,8 @@ def mirrored(steps: Steps, rows: list[Row], tracker: Tracker, only: int | None =
             continue
         inner = Mirror(steps, tracker)
         with inner.iteration(number):
-            names = ("prompts", "rollouts", "grades", "rows", "policy", "scores")
-            inner.finish(number, **{name: row[name] for name in names})
+            names = ("prompts", "rollouts", "grades", "rows", "policy", "scores", "critic")
+            inner.finish(number, **{name: row[name] for name in names if name in row})
     if only is None:
         mirror.close("FINISHED")
     return mirror

@@ -130,6 +130,19 @@ def test_training_curves_go_on_over_the_iterations(client, campaign, workspace):
     assert points(client, parent, "train/loss") == first + [(STEPS + step, value) for step, value in second]
 
 
+def test_a_critic_has_its_curve_beside_the_policys_and_its_last_step_by_iteration(client, campaign, workspace):
+    steps, rows = campaign("objective=ppo")
+    trained = [{**row, "critic": rows[-number]["policy"]} for number, row in enumerate(rows[1:], 1)]
+
+    mirrored(steps, [rows[0], *trained], Tracker(workspace))
+    mirrored(steps, [rows[0], *trained], Tracker(workspace))
+
+    parent, children = runs_of(client, steps)
+    assert points(client, children[1], "critic/loss") == [(step, step + 0.2) for step in range(1, STEPS + 2)]
+    assert points(client, parent, "critic/loss") == [(1, STEPS + 1 + 0.2), (2, STEPS + 0.1)]
+    assert points(client, children[1], "train/loss") == [(step, step + 0.1) for step in range(1, STEPS + 1)]
+
+
 @pytest.mark.parametrize(("objective", "tokens"), [("dpo", 3 * 2 * 3 * 2), ("raft", 3 * 3 * 2), ("ppo", 3 * 3 * 2)])
 def test_accuracy_stands_beside_the_tokens_it_took(client, campaign, workspace, objective, tokens):
     """Three rows of one or two answers of three tokens, trained on twice; eight answers sampled."""
