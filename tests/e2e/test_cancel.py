@@ -1,4 +1,4 @@
-"""Cancelling in Prefect ends a run in training with all its children; the next run goes on."""
+"""Cancelling in Prefect, or `odr stop` of a served run, ends it with all its children; the next run goes on."""
 
 import json
 import shutil
@@ -42,9 +42,13 @@ def test_cancelling_ends_all_children_and_the_next_run_goes_on(home: Path, tmp_p
         with started(["-c", SERVE], {**environment(home), **extra}, tmp_path / "serve.log") as runner:
             submit(api, home, runner)
             wait_for(lambda: (work / "log.txt").read_text().count("resuming from") > before, runner)
-            seconds = cancelled_within(api, flow_below(runner.pid))
+            family = processes.tree(flow_below(runner.pid))
+            command = [sys.executable, "-m", "flows.cli", "stop", "cancelled"]
+            stop = subprocess.run(command, env={**environment(home), **extra}, capture_output=True, text=True)
+            left = processes.wait_until_gone(family, 5)
             states = last_states(api)
-        assert seconds < 10
+        assert stop.returncode == 0, stop.stderr
+        assert left == []
         assert ("cancelled", "Cancelled") in states
         assert not {"Running", "Cancelling", "Completed"} & {state for name, state in states if name == "cancelled"}
     assert training_checkpoint(home, others) == work
