@@ -11,7 +11,7 @@ from flows import cancellation, report, status
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
 from flows.iteration import iteration, next_sample
-from flows.mirror import Mirror, ending
+from flows.mirror.campaign import Mirror, ending
 from flows.steps import Steps
 from tasks import presence
 from tasks.caching import Stopped, unseen

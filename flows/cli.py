@@ -10,14 +10,16 @@ from typing import Annotated
 import typer
 
 from eval_math.files.command import grade
-from flows import environment, looking, upkeep
+from flows import environment
 from flows.comparison import command as comparison
 from flows.exchange import command as exchange
-from flows.looking import Json
+from flows.looking import command as looking
+from flows.looking.command import Json
 from flows.nightly import command as nightly
 from flows.outcome import clear_errors, heed_sigterm
 from flows.serving import command as serving
 from flows.terminal import out, say_json
+from flows.upkeep import command as upkeep
 from tasks.workspace import Workspace, home
 
 EXIT_CODES = """Exit codes:

@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
-from flows.mirror import Mirror
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from tasks import presence
 from tasks.workspace import Workspace, home

@@ -10,7 +10,7 @@ from artifacts import Checkpoint
 from flows import summary
 from flows.benchmarks import benchmark
 from flows.config import RunConfig
-from flows.mirror import Mirror
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from tasks import presence
 from tasks.caching import Stopped

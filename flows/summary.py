@@ -13,7 +13,7 @@ from typing import Any
 from artifacts import ArtifactError, Checkpoint, Ref, Rollout, Score, plain_json
 from eval_math import metrics
 from flows import report
-from flows.mirror import Mirror
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from flows.tables import percent
 from tasks import announce, records

@@ -3,7 +3,7 @@
 $ODR_HOME (default ./.odr)
     store/        finished artifacts, content-addressed
     checkpoints/  finished model folders, one per training task
-    cache/        Prefect's result records: cache key -> reference
+    cache/        result records: cache key -> reference; tables of prompts by what they were made of
     keys/         what each finished task's key was made of, for `odr plan` and `odr gc`
     started/      the same of tasks that were begun and are not finished
     work/<key>/   a task at work: job file, log, shards, their grades, optimizer checkpoints

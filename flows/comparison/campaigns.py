@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from artifacts import ArtifactError, Checkpoint, Ref
-from flows.amounts import Amounts, amounts_of
+from flows.mirror.amounts import Amounts, amounts_of
 from flows.page import accuracy, source
 from flows.page.accuracy import Series
 from flows.page.source import Source

@@ -6,7 +6,7 @@ import typer
 
 from flows import environment
 from flows.known import complete
-from flows.looking import Json
+from flows.looking.command import Json
 from flows.outcome import clear_errors
 from flows.terminal import out, say_json
 from tasks.workspace import Workspace, home

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from flows.comparison.campaigns import Campaign
 from flows.comparison.compared import Compared
 from flows.config import RunConfig
-from flows.parameters import campaign_key
+from flows.mirror.parameters import campaign_key
 from tasks.tracking import SENT, Tracker, without_credentials
 from tasks.workspace import Workspace
 

@@ -15,7 +15,7 @@ from typing import Any
 from artifacts import Checkpoint, Ref
 from flows import report, status
 from flows.config import RunConfig
-from flows.mirror import Mirror, ending
+from flows.mirror.campaign import Mirror, ending
 from flows.nightly import record, registry, rule, standing
 from flows.nightly.record import Night, Nights
 from flows.steps import Steps

@@ -20,7 +20,7 @@ from flows import campaign as campaigns
 from flows import cancellation, environment
 from flows import evaluate as evaluations
 from flows import iteration as iterations
-from flows.mirror import Mirror, ending
+from flows.mirror.campaign import Mirror, ending
 from flows.named import model_folder
 from flows.nightly import night
 from flows.serving.forms import CampaignForm, EvaluateForm, IterationForm, NightForm

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from flows.verify import verify
+from flows.upkeep.verify import verify
 from tasks.locking import is_held
 from tasks.workspace import Workspace
 from tests.e2e.killing import Story

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from artifacts import Prompt, Ref, Store
-from flows.gc import needless, sweep
-from flows.verify import verify
+from flows.upkeep.gc import needless, sweep
+from flows.upkeep.verify import verify
 from tasks.workspace import Workspace
 from tests.e2e.small_campaign import SMALL, odr, results
 

@@ -7,7 +7,7 @@ from typing import Any
 from artifacts import Accepted, Checkpoint, Grade, Group, Pair, Prompt, Ref, Rollout, Score, checkpoints
 from flows import report
 from flows.config import RunConfig
-from flows.mirror import Mirror
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from tasks.tracking import Tracker
 from tasks.workspace import Workspace

@@ -6,7 +6,7 @@ import pytest
 from recorded_campaigns import TOKENS
 
 from artifacts import Accepted, Checkpoint, Grade, Group, Pair, checkpoints
-from flows.amounts import Amounts, Ledger, amounts_of
+from flows.mirror.amounts import Amounts, Ledger, amounts_of
 
 TRAINING = {"epochs": 3, "batch_size": 2, "max_length": None}
 

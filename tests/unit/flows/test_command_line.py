@@ -298,7 +298,7 @@ def test_lines_of_children_are_shown_only_when_asked_for(capsys, verbose):
 
 def test_text_of_a_model_cannot_command_the_terminal(workspace):
     from artifacts import Grade, Rollout
-    from flows.show import _examples
+    from flows.looking.show import _examples
 
     evil = "\x1b[31m[bold]\x07 \u202e so 7\n"
     rollout = Rollout(

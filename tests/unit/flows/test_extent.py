@@ -111,7 +111,7 @@ def finished_sample(tmp_path, workspace, model_folder):
     with workspace.store.writer(Prompt) as writer:  # any table will do
         writer.write_many(workspace.store.read(steps.prompts(1), Prompt))
     blob = json.dumps({"kind": "table", "ref": writer.ref.to_json()})
-    workspace.cache.mkdir(parents=True)
+    workspace.cache.mkdir(parents=True, exist_ok=True)
     (workspace.cache / records.key_of(fields)).write_text(json.dumps({"result": blob}))
     records.finish(workspace, "small", "iteration 1 sample", fields)
     return lambda *refresh: Planner(Steps.of(steps.config, workspace, frozenset(refresh))).walk()

@@ -14,10 +14,10 @@ from data_roots import Campaign, files, finished, forget, rollouts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows import gc as collector
-from flows.gc import needless, sweep
-from flows.references import Unknown
-from flows.verify import verify
+from flows.upkeep import gc as collector
+from flows.upkeep.gc import needless, sweep
+from flows.upkeep.references import Unknown
+from flows.upkeep.verify import verify
 from tasks import presence, records
 from tasks.locking import FlockLockManager
 from tasks.workspace import Workspace

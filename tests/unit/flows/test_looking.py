@@ -209,7 +209,7 @@ def test_a_stage_without_a_log_is_said_to_have_none(odr, logged):
 
 
 def test_following_shows_what_is_written_until_the_campaign_ends(workspace, logged, monkeypatch):
-    from flows import logs
+    from flows.looking import logs
 
     held = presence.at_work(workspace.locks, "demo")
     held.__enter__()
@@ -362,7 +362,7 @@ def test_a_run_of_a_deployment_is_cancelled_on_its_server(workspace, forged, mon
     from prefect.settings import PREFECT_API_URL
     from prefect.states import Running
 
-    from flows.stop import stop
+    from flows.looking.stop import stop
 
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
 

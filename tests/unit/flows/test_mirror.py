@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from recorded_campaigns import LOGGED, STEPS, mirrored, record
 
 from artifacts import Ref
-from flows import origin
-from flows.mirror import Mirror, ending
-from flows.parameters import campaign_key, flat_parameters
+from flows.mirror import origin
+from flows.mirror.campaign import Mirror, ending
+from flows.mirror.parameters import campaign_key, flat_parameters
 from flows.steps import Steps
 from tasks.caching import unseen
 from tasks.tracking import Tracker

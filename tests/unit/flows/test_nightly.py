@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from artifacts import Grade, Prompt, Rollout, Score
 from eval_math import metrics
-from flows import references
-from flows.amounts import Amounts, Ledger
 from flows.cli import app
+from flows.mirror.amounts import Amounts, Ledger
 from flows.named import model_folder
 from flows.nightly import night, record, registry, rule, schedules, standing
 from flows.nightly.record import Night, Nights
 from flows.nightly.settings import Nightly
 from flows.steps import Steps
+from flows.upkeep import references
 from tasks.locking import FlockLockManager
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the servers' own queries

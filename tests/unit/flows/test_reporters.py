@@ -11,8 +11,8 @@ import pytest
 from flow_examples import small
 from recorded_campaigns import STEPS, mirrored, record
 
-from flows import reporters
-from flows.mirror import Mirror
+from flows.mirror import reporters
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from tasks.tracked_runs import metric_name
 from tasks.tracking import Tracker

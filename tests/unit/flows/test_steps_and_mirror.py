@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifacts import Checkpoint, Ref
-from flows.parameters import campaign_key, flat_parameters
-from flows.points import prefixed
+from flows.mirror.parameters import campaign_key, flat_parameters
+from flows.mirror.points import prefixed
 from flows.steps import Steps, derive_seed
 from tasks.models import ModelMissing
 

@@ -9,7 +9,7 @@ from flow_examples import small
 
 from artifacts import Checkpoint, Grade, Pair, Rollout, Score
 from flows import summary
-from flows.mirror import Mirror
+from flows.mirror.campaign import Mirror
 from flows.steps import Steps
 from flows.summary import Done, markdown
 from tasks.tracking import Tracker

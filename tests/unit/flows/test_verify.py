@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from artifacts import ArtifactError, checkpoints
 from artifacts.manifest import digest_of
-from flows.verify import verify
+from flows.upkeep.verify import verify
 from tasks import records
 from tasks.locking import FlockLockManager
 from tasks.results import load_result

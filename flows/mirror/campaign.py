@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import Checkpoint, Ref, Score
-from flows import reporters
-from flows.amounts import Amounts, Ledger, amounts_of
-from flows.origin import describe
-from flows.parameters import campaign_key, flat_parameters
-from flows.points import Live, Points, curve, prefixed, shifted
+from flows.mirror import reporters
+from flows.mirror.amounts import Amounts, Ledger, amounts_of
+from flows.mirror.origin import describe
+from flows.mirror.parameters import campaign_key, flat_parameters
+from flows.mirror.points import Live, Points, curve, prefixed, shifted
 from flows.steps import Steps
 from tasks.caching import is_unseen
 from tasks.tracking import SENT, Tracker, without_credentials

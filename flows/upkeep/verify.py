@@ -13,9 +13,9 @@ from typing import Any
 from artifacts import ArtifactError, Checkpoint, Ref, audit, checkpoints
 from artifacts.leftovers import leftovers
 from artifacts.plain_json import parse
-from flows.consequences import Consequences
-from flows.gc import PLACES
-from flows.references import KEY
+from flows.upkeep.consequences import Consequences
+from flows.upkeep.gc import PLACES
+from flows.upkeep.references import KEY
 from tasks import records
 from tasks.display import bar
 from tasks.locking import FlockLockManager

@@ -29,7 +29,7 @@ def list_(as_json: Json = False) -> None:
     Example: odr list --json
     """
     with clear_errors():
-        from flows.listing import statuses_json, statuses_table
+        from flows.looking.listing import statuses_json, statuses_table
         from flows.status import statuses
 
         found = statuses(Workspace(home()))
@@ -52,7 +52,7 @@ def show(
     """
     with clear_errors():
         from flows import report
-        from flows.show import show_campaign
+        from flows.looking.show import show_campaign
 
         workspace = Workspace(home())
         if as_json:
@@ -90,7 +90,7 @@ def logs(
     Example: odr logs demo --stage train@2 --follow
     """
     with clear_errors():
-        from flows import logs as kept
+        from flows.looking import logs as kept
 
         workspace = Workspace(home())
         known_campaign(workspace, campaign)
@@ -122,7 +122,7 @@ def stop(
     Example: odr stop demo
     """
     with clear_errors():
-        from flows.stop import stop as end
+        from flows.looking.stop import stop as end
 
         environment.prepare(home())
         workspace = Workspace(home())

@@ -27,7 +27,7 @@ def verify(
     Example: odr verify --quick
     """
     with clear_errors():
-        from flows.verify import verify as look
+        from flows.upkeep.verify import verify as look
 
         verdict = look(_existing(home()), deep=deep)
         if json:
@@ -60,7 +60,7 @@ def gc(
     Example: odr gc --dry-run
     """
     with clear_errors():
-        from flows.gc import needless, sweep
+        from flows.upkeep.gc import needless, sweep
 
         workspace = _existing(home())
         keep = _kept(workspace, keep_campaign)

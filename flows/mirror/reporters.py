@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from flows.points import Points
+from flows.mirror.points import Points
 from tasks.tracked_runs import EXPERIMENT, metric_name, parameter_text, without_credentials
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from artifacts import SchemaMismatch
 from artifacts.audit import artifact_folders
 from artifacts.manifest import MANIFEST
-from flows.references import Unknown, read_json, referenced
+from flows.upkeep.references import Unknown, read_json, referenced
 from tasks import records
 from tasks.workspace import Workspace
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from artifacts.audit import artifact_folders
 from artifacts.leftovers import TRASH, leftovers
-from flows.references import KEY, References, digest_of_checkpoint, referenced
+from flows.upkeep.references import KEY, References, digest_of_checkpoint, referenced
 from tasks import presence, records
 from tasks.locking import FlockLockManager
 from tasks.workspace import Workspace

@@ -1,0 +1,1 @@
+"""`odr list | show | report | logs | stop`: what a data root holds, and how far a run is."""

@@ -1,0 +1,1 @@
+"""`odr verify | gc`: is everything as it was written; what does nobody refer to."""
