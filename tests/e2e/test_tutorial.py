@@ -1,22 +1,20 @@
 """The tutorial's commands, in its order, on the small campaign instead of the demo."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from artifacts import Accepted, Ref, Store
 from tests.documents import ROOT, commands, words
-from tests.e2e import servers
-from tests.e2e.small_campaign import SMALL, environment, results, stages
+from tests.e2e.document_commands import ran
+from tests.e2e.small_campaign import results, stages
 
 pytestmark = pytest.mark.slow
 
 
 def test_every_command_of_the_tutorial_does_what_it_says(home: Path) -> None:
     lines = commands(ROOT / "docs" / "tutorial.md")
-    said = {line: ran(home, words(line)) for line in lines if words(line)[0] == "odr"}
+    said = {line: ran(home, line) for line in lines if words(line)[0] == "odr"}
 
     assert {line: done.stderr[-2000:] for line, done in said.items() if done.returncode} == {}
     assert [line for line in lines if line not in said] == ["make demo", ". .venv/bin/activate"]
@@ -28,17 +26,3 @@ def test_every_command_of_the_tutorial_does_what_it_says(home: Path) -> None:
     rows = Store(home / "store").read(Ref.from_json(raft["iterations"][1]["rows"]), Accepted)
     assert all(row.completion_ids for row in rows)
     assert Path(outputs["report"].split()[1]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-
-
-def ran(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    place = [word.replace(".odr", str(home)) for word in arguments[1:]]
-    shorter = ["demo/1" if word == "demo/3" else word for word in place]
-    if "configs/demo.yaml" in shorter:
-        at = shorter.index("configs/demo.yaml") + 1
-        shorter[at:at] = SMALL
-    if shorter == ["up"]:  # its own ports may be taken
-        shorter += ["--prefect-port", str(servers.free_port()), "--mlflow-port", str(servers.free_port())]
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *shorter],
-        env=environment(home), cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
