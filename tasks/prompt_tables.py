@@ -14,9 +14,9 @@ from artifacts import ArtifactError, Prompt, Ref, plain_json
 from artifacts.durable import write_atomically
 from artifacts.hashing import HashCache
 from eval_math import benchmarks
-from tasks import prompts, records
+from tasks import presence, prompts, records
 from tasks.code_digest import code_digest
-from tasks.results import dump_result, load_result
+from tasks.results import dump_result, load_result, place_of
 from tasks.settings import Benchmark, Source
 from tasks.workspace import Workspace, expand
 
@@ -78,6 +78,7 @@ def _kept(
         ref = make()
         workspace.cache.mkdir(parents=True, exist_ok=True)
         write_atomically(record, json.dumps({"result": dump_result(ref).decode()}).encode())
+    presence.touch(place_of(ref, workspace))  # `odr gc` leaves what a running flow has touched
     return ref
 
 
