@@ -10,9 +10,9 @@ from tasks.caching import Run
 from tasks.child import Child
 from tasks.devices import gpus, train_processes, visible
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
-"""For training in the host's memory: blocks from 4 MiB on go back to the system when they are freed. The C library's
-own bound rises to 32 MiB, and keeps the pieces."""
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(6 << 20)}
+"""For training in the host's memory: blocks from 6 MiB on go back to the system when they are freed. The C library's
+own bound rises to 32 MiB, and keeps the pieces. The head's slices (4 MiB), made often, stay below."""
 
 
 def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fix: str) -> Child:

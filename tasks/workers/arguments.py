@@ -56,8 +56,6 @@ def arguments(job: TrainJob, steps: Plan, processes: int) -> TrainingArguments:
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=training.dtype == "bfloat16",
-        gradient_checkpointing=training.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if training.gradient_checkpointing else None,
         use_cpu=not torch.cuda.is_available(),
         deepspeed=deepspeed_config(job, steps.accumulation, processes),
         save_strategy="steps",

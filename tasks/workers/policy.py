@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tasks.objectives import Trained
 from tasks.workers import attention
@@ -55,6 +56,16 @@ def load(folder: str, trains: Trained, dtype: torch.dtype, *, new_head: bool = T
     if missing:
         _zero(model.score)
     return model
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Make the activations of layers again in the backward pass: memory for time, in every layer but the last.
+
+    Those of the last are needed as soon as the forward pass has ended, so nothing would be saved.
+    """
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
+    layers[-1].gradient_checkpointing = False
 
 
 def load_frozen(folder: str, scores: Trained, dtype: str, device: torch.device) -> Any:

@@ -28,7 +28,7 @@ from tasks.workers.jobs import TrainJob, scratch_of
 from tasks.workers.keeper import Keeper
 from tasks.workers.lora import adapted
 from tasks.workers.plainload import restrict
-from tasks.workers.policy import load, load_frozen
+from tasks.workers.policy import checkpoint_activations, load, load_frozen
 from tasks.workers.preemption import Notice
 from tasks.workers.prepare import rows_of, short_enough, with_final_columns, with_recorded_reference, with_scores
 from tasks.workers.resume import resume_point
@@ -95,6 +95,8 @@ def train(job: TrainJob, notice: Notice) -> None:
     set_seed(job.seed)
     args = arguments(job, steps, processes)  # before the model: ZeRO-3 shards it while it is loaded
     model = load(job.model, objective.trains, getattr(torch, job.training.dtype))
+    if job.training.gradient_checkpointing:
+        checkpoint_activations(model)
     trainer = ObjectiveTrainer(
         objective=objective,
         reference=reference,

@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=8, help="Pairs per optimizer step.")
     parser.add_argument("--groups", type=int, default=2, help="GRPO: groups per optimizer step.")
-    parser.add_argument("--micro-tokens", type=int, default=2048, help="Ours: tokens per forward pass.")
+    parser.add_argument("--micro-tokens", type=int, default=1792, help="Ours: tokens per forward pass.")
     parser.add_argument("--trl-micro", type=int, nargs="+", default=[1, 2, 4], help="Pairs (GRPO: answers) at once.")
     parser.add_argument("--no-checkpointing", action="store_true", help="Of activations; on by default with both.")
     parser.add_argument("--rows-prompts", type=int, default=2, help="rows: prompts of the smallest table.")

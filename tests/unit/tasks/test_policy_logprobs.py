@@ -58,7 +58,8 @@ def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(folder
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
     packed = policy.load(str(folder), "policy", torch.float64).train()
     if checkpointing:
-        packed.gradient_checkpointing_enable({"use_reentrant": False})
+        policy.checkpoint_activations(packed)
+        assert [layer.gradient_checkpointing for layer in packed.model.layers] == [True, False]
     stream = packed_of(ROWS, share=share)
     coefficients = torch.linspace(-1, 1, 25, dtype=torch.float64).reshape(5, 5)
 
