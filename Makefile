@@ -75,7 +75,7 @@ docs: setup ## Write docs/reference anew from the code.
 
 .PHONY: bench
 bench: setup ## Measure what the README states: learning, training, overhead, sampling, storage, grading, lines. Hours.
-	@for figure in demo learning train overhead sampling store grader hostile lines; do \
+	@for figure in first_result demo learning train overhead sampling store grader hostile lines; do \
 	  echo "== $$figure"; $(BIN)/python -m tests.bench.$$figure; done
 
 # torchvision, torchaudio and torchcodec are named by vLLM, used by nothing here, and large.
