@@ -37,17 +37,21 @@ settings.load_profile("odr")
 
 ALONE = ("resume", "stress", "training", "trl_parity", "up")
 """End-to-end tests that do not use the small campaign's data root."""
+AGAIN = ("grading_alongside", "kill", "lost_servers", "objectives", "secrets")
+"""Those that may use a second one: about half of the time of all that need one."""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """For `pytest -n 2`: one process has all tests on the small campaign, every other module has one process too."""
+    """For `pytest -n 2`: one process for each half of the tests on a small campaign, and for each other module."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            alone = path in [f"tests/e2e/test_{name}.py" for name in ALONE]
-            return path if alone or not path.startswith("tests/e2e/") else "the small campaign"
+            name = Path(path).stem.removeprefix("test_")
+            if not path.startswith("tests/e2e/") or name in ALONE:
+                return path
+            return "the small campaign, again" if name in AGAIN else "the small campaign"
 
     return ByModule(config, log)
 

@@ -54,7 +54,7 @@ def test_a_prefect_server_lost_in_mid_run_costs_no_finished_stage(home: Path, tm
     command = [sys.executable, "-m", "flows.cli", "demo", *SMALL, "name=lost-prefect", "train.save_steps=5"]
     known = set(home.glob("work/train-*"))
     with servers.prefect_server(tmp_path / "prefect") as (api, server):
-        variables = {**environment(home), "PREFECT_API_URL": api, "PREFECT_CLIENT_MAX_RETRIES": "1"}
+        variables = {**environment(home), "PREFECT_API_URL": api, "PREFECT_CLIENT_MAX_RETRIES": "0"}
         first = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         wait_for_training(home, known, first)
         os.killpg(server.pid, signal.SIGKILL)
