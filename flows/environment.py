@@ -70,6 +70,7 @@ def quiet_prefect() -> None:
 
     A wrong config would otherwise show as three tracebacks around the one sentence that says what to change.
     """
+    import prefect.main  # noqa: F401 - sets its handlers up, whatever has been imported before
     from prefect.logging.handlers import PrefectConsoleHandler
 
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
