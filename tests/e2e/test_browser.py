@@ -5,6 +5,7 @@ every page are left under the data root, in `screenshots/`.
 """
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,11 +27,11 @@ pytestmark = [
 
 MINUTE = 60_000
 WIDE, NARROW = 1400, 420
-LEVEL = """label => [...document.querySelectorAll("[role=rowgroup] *")]
-    .filter(each => each.children.length == 0 && each != label)
+LEVEL = """label => [...label.closest("[role=grid]").parentElement.parentElement.querySelectorAll("[role=grid] *")]
+    .filter(each => each.children.length == 0 && !label.contains(each))
     .filter(each => Math.abs(each.getBoundingClientRect().top - label.getBoundingClientRect().top) < 12)
     .map(each => each.textContent.trim()).filter(text => text)"""
-"""Texts beside a label: MLflow's table is of boxes laid out by place, without rows."""
+"""Texts beside a label: MLflow's table is two grids side by side, of boxes laid out by place, without rows."""
 
 
 @pytest.fixture(scope="module")
@@ -142,17 +143,10 @@ def test_three_campaigns_stand_side_by_side_in_mlflow(home: Path, browser: Any, 
 
 
 def beside(page: Any, name: str) -> list[str]:
-    """The values in the table's row of this name; the plot above the table names it too."""
-    labels = page.get_by_text(name, exact=True)
-    labels.first.wait_for()
-    for _ in range(20):
-        for label in labels.all():
-            label.scroll_into_view_if_needed()
-            if found := label.evaluate(LEVEL):
-                return found
-        page.mouse.wheel(0, 600)  # the table is made as it comes into view
-        page.wait_for_timeout(500)
-    return []
+    """The values in the table's row of this name."""
+    label = page.locator("[role=grid] a", has_text=re.compile(rf"^{re.escape(name)}$"))
+    label.scroll_into_view_if_needed()
+    return label.evaluate(LEVEL)
 
 
 def scored(home: Path, name: str) -> float:
