@@ -38,7 +38,18 @@ settings.load_profile("odr")
 ALONE = ("resume", "stress", "training", "trl_parity", "up")
 """End-to-end tests that do not use the small campaign's data root."""
 AGAIN = ("grading_alongside", "kill", "lost_servers", "objectives", "secrets")
-"""Those that may use a second one: about half of the time of all that need one."""
+"""Those that use a copy of it in the other process, after its own: about half of the time of all that need one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The copy comes last of the end-to-end tests: until then the other process has made what there is to copy."""
+
+    def place(item: pytest.Item) -> int:
+        if item.path.parent.name != "e2e":
+            return 2
+        return 1 if item.path.stem.removeprefix("test_") in AGAIN else 0
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:

@@ -18,8 +18,9 @@ from torch.autograd.function import once_differentiable
 
 from tasks.workers.failure import BadInput
 
-SLICE, CPU_SLICE = 2**26, 2**20
-"""Logits of one slice; the backward pass holds about three such tensors, in float32. On a CPU they fit its cache."""
+SLICE, CPU_SLICE = 2**26, 2**19
+"""Logits of one slice; the backward pass holds about three such tensors, in float32. On a CPU they fit its cache, and
+stay below what `tasks.distributed` has the allocator give back."""
 
 
 class TokenHead(nn.Linear):
