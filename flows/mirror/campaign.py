@@ -2,8 +2,10 @@
 
 parent run   parameters; by iteration eval/<benchmark>/<metric>, eval_se/ (standard errors), sample/ grade/ pair/ counts
              and progress/<tokens, steps>; train/<metric> by optimizer step over all iterations; tables and plots;
-             commit, packages, machine and resolved config (`origin`); critic/<metric> of an iteration's last step
-child run    the same numbers of one iteration, train/<metric> and critic/<metric> by steps; data sets, the checkpoint
+             commit, packages, machine and resolved config (`origin`); train_critic/<metric> of an iteration's last step
+             (so named that what all algorithms have, eval/ first, comes before it in MLflow's tables)
+child run    the same numbers of one iteration; train/<metric> and train_critic/<metric> by steps; data sets; the
+             checkpoint
 both         system/<load> by seconds since the run began
 
 What is reported elsewhere (`reporters`) has the parent's names and steps.
@@ -116,7 +118,7 @@ class Mirror:
         before = self._ledger.before(number)
         if self._has_other(run_id, number, policy) or (whole and not self._reporters):
             return
-        steps, judged = curve("train", policy), curve("critic", critic) if critic else []
+        steps, judged = curve("train", policy), curve("train_critic", critic) if critic else []
         numbers = {**self._counts(tables), **self._scores(scores)}
         total = {} if before is None else _progress(before + amounts)
         last = judged[-1][1] if judged else {}

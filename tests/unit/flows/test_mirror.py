@@ -138,8 +138,8 @@ def test_a_critic_has_its_curve_beside_the_policys_and_its_last_step_by_iteratio
     mirrored(steps, [rows[0], *trained], Tracker(workspace))
 
     parent, children = runs_of(client, steps)
-    assert points(client, children[1], "critic/loss") == [(step, step + 0.2) for step in range(1, STEPS + 2)]
-    assert points(client, parent, "critic/loss") == [(1, STEPS + 1 + 0.2), (2, STEPS + 0.1)]
+    assert points(client, children[1], "train_critic/loss") == [(step, step + 0.2) for step in range(1, STEPS + 2)]
+    assert points(client, parent, "train_critic/loss") == [(1, STEPS + 1 + 0.2), (2, STEPS + 0.1)]
     assert points(client, children[1], "train/loss") == [(step, step + 0.1) for step in range(1, STEPS + 1)]
 
 
