@@ -19,6 +19,13 @@ from tasks.workers.failure import BadInput
 
 NAME = "odr_packed"
 """Value of `attn_implementation`. No mask function has this name, so transformers builds no mask."""
+KERNELS = [
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,
+]
+"""What `scaled_dot_product_attention` becomes, by device and kind of mask."""
 
 
 @dataclass(frozen=True, slots=True)

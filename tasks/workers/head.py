@@ -21,6 +21,8 @@ from tasks.workers.failure import BadInput
 SLICE, CPU_SLICE = 2**26, 2**19
 """Logits of one slice; the backward pass holds about three such tensors, in float32. On a CPU they fit its cache, and
 stay below what `tasks.distributed` has the allocator give back."""
+ALIGNED = 64
+"""A slice's width is a multiple of this, if it is not less: a CPU multiplies matrices of other widths more slowly."""
 
 
 class TokenHead(nn.Linear):
@@ -112,6 +114,7 @@ def _logsumexp(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, 
 def _slices(hidden: Tensor, weight: Tensor) -> Iterator[slice]:
     size = CPU_SLICE if hidden.device.type == "cpu" else SLICE
     width = max(1, size // max(1, len(hidden)))
+    width -= width % ALIGNED if width > ALIGNED else 0
     for start in range(0, len(weight), width):
         yield slice(start, min(start + width, len(weight)))
 

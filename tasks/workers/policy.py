@@ -8,11 +8,13 @@ Shapes: N sequences, M completion tokens, C of one answer, E hidden.
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import create_selective_checkpoint_contexts
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -61,9 +63,11 @@ def load(folder: str, trains: Trained, dtype: torch.dtype, *, new_head: bool = T
 def checkpoint_activations(model: Any) -> None:
     """Make the activations of layers again in the backward pass: memory for time, in every layer but the last.
 
-    Those of the last are needed as soon as the forward pass has ended, so nothing would be saved.
+    Those of the last are needed as soon as the forward pass has ended, so nothing would be saved. What attention gives
+    is kept in every layer: of all that a layer makes it costs most for its size, the more so the longer the answers.
     """
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    keep = partial(create_selective_checkpoint_contexts, attention.KERNELS)
+    model.gradient_checkpointing_enable({"use_reentrant": False, "context_fn": keep})
     layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
     for last in layers[-1:]:  # none in an architecture that checkpoints in its own way
         last.gradient_checkpointing = False

@@ -42,12 +42,13 @@ from tasks.workers.trainer import MicroBatches, ObjectiveTrainer
 def start_distributed() -> tuple[int, int, torch.device]:
     """Join the process group; return rank, number of processes and this process's device."""
     import deepspeed
-    from deepspeed.ops import __compatible_ops__
 
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
-        # The shared-memory collective would be compiled here (minutes, and it needs a C++ compiler); gloo does.
-        __compatible_ops__["deepspeed_shm_comm"] = False
+        # The shared-memory collective would be compiled here (minutes, and it needs a C++ compiler); gloo does. Nothing
+        # else is asked of this table, and to fill it DeepSpeed would try a compiler (1.4 s of every start).
+        ops: Any = deepspeed.ops
+        ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
     # Before the model is built: without a process group ZeRO-3 would take the world for one process.
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
     local = int(os.environ.get("LOCAL_RANK", "0"))

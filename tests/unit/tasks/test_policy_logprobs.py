@@ -1,10 +1,13 @@
 """What a packed stream says of each token, against a plain forward pass of each sequence alone."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification, LlamaConfig, Qwen2Config
 
 from tasks.workers import attention, policy
@@ -76,6 +79,33 @@ def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(folder
         assert name == other
         # transformers normalises in float32 whatever the model is in: this is its rounding, not ours
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operators that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.counts[func] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_activations_that_are_made_again_do_not_make_attention_again(folder):
+    """One kernel per answer and layer, whether or not the rest of the layer runs twice."""
+    found = []
+    for checkpointing in (False, True):
+        model = policy.load(str(folder), "policy", torch.float64).train()
+        if checkpointing:
+            policy.checkpoint_activations(model)
+        with Counted() as counted:
+            policy.per_token(model, "policy", packed_of(ROWS))[0].sum().backward()
+        found.append(counted.counts)
+
+    assert [sum(counts[kernel] for kernel in attention.KERNELS) for counts in found] == [2 * len(ROWS)] * 2
+    assert found[1].total() > found[0].total()
 
 
 IDS = st.lists(st.integers(0, 63), min_size=1, max_size=7)

@@ -82,6 +82,17 @@ def test_a_slice_of_logits_is_all_that_lives(monkeypatch):
     assert max(seen) == 4 * M
 
 
+@pytest.mark.parametrize(("width", "widths"), [(4, [4] * 64), (64, [64] * 4), (150, [128, 128]), (256, [256])])
+def test_slices_cover_the_vocabulary_in_widths_that_processors_like(monkeypatch, width, widths):
+    monkeypatch.setattr(head, "CPU_SLICE", width * M)
+
+    slices = list(head._slices(torch.empty(M, E), torch.empty(256, E)))
+
+    assert [part.stop - part.start for part in slices] == widths
+    assert [part.start for part in slices[1:]] == [part.stop for part in slices[:-1]]
+    assert (slices[0].start, slices[-1].stop) == (0, 256)
+
+
 def test_the_models_own_head_becomes_one_and_keeps_its_name_and_tie(model, tmp_path):
     import copy
 
