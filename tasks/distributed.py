@@ -10,10 +10,10 @@ from tasks.caching import Run
 from tasks.child import Child
 from tasks.devices import gpus, train_processes, visible
 
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(9 << 18), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""For training in the host's memory: blocks above 2.25 MiB go back to the system when they are freed. The C library's
-own bound rises to 32 MiB, and keeps the pieces: of the training bench's model, a pass's hidden states. The head's
-slices (2 MiB), made often, stay below. Where the system allows it, large blocks come in huge pages."""
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""For training in the host's memory: blocks above 4 MiB, a pass's widest activations, go back to the system when they
+are freed. The C library's own bound rises to 32 MiB, and what it keeps serves blocks of other sizes badly. The rest
+goes back between the passes (`workers.hostmemory`). Where the system allows it, large blocks come in huge pages."""
 
 
 def child(name: str, worker: Path, job: Path, failure: Path, run: Run, memory_fix: str) -> Child:

@@ -1,7 +1,7 @@
 """The language model's head without its logits: log p(label), and KL to a reference, a slice of vocabulary at a time.
 
 The head computes what the trainer needs inside its own `forward`, in the model's, so that ZeRO-3 gathers its weight for
-it. Forward keeps the hidden states and one logsumexp per token; backward makes each slice of logits again.
+it. Forward keeps the hidden states, one logsumexp per token and a few slices of logits; backward makes the rest again.
 
     log p_m = z_m[label] - lse_m
     KL_m    = sum_v q (log q - log p),   q of the reference        dKL/dz = p - q
@@ -9,6 +9,7 @@ it. Forward keeps the hidden states and one logsumexp per token; backward makes 
 Shapes: M tokens, E hidden, V vocabulary.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from tasks.workers.failure import BadInput
 SLICE, CPU_SLICE = 2**26, 2**19
 """Logits of one slice; the backward pass holds about three such tensors, in float32. On a CPU they fit its cache, and
 stay below what `tasks.distributed` has the allocator give back."""
+KEPT = 2**24
+"""Logits that may stay between the passes (64 MiB): a small vocabulary's need not be made again."""
 ALIGNED = 64
 """A slice's width is a multiple of this, if it is not less: a CPU multiplies matrices of other widths more slowly."""
 
@@ -64,10 +67,11 @@ class _TokenLogprob(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, ref_hidden: Tensor | None, ref_weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        lse, chosen = _logsumexp(hidden, weight, labels)
+        lse, chosen, logits = _logsumexp(hidden, weight, labels, KEPT if any(ctx.needs_input_grad) else 0)
+        ctx.kept = logits
         kl, ref_lse = torch.zeros_like(lse), None
         if ref_hidden is not None and ref_weight is not None:
-            ref_lse, _ = _logsumexp(ref_hidden, ref_weight, labels)
+            ref_lse, _, _ = _logsumexp(ref_hidden, ref_weight, labels)
             for part in _slices(hidden, weight):
                 ref_logp = _logits(ref_hidden, ref_weight[part]) - ref_lse[:, None]
                 kl += (ref_logp.exp() * (ref_logp - _logits(hidden, weight[part]) + lse[:, None])).sum(-1)
@@ -84,7 +88,8 @@ class _TokenLogprob(torch.autograd.Function):
         grad_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         grad_hidden = torch.zeros_like(hidden, dtype=lse.dtype)
         for part in _slices(hidden, weight):
-            probabilities = _logits(hidden, weight[part]).sub_(lse[:, None]).exp_()
+            logits = ctx.kept.popleft() if ctx.kept else _logits(hidden, weight[part])  # taken, so changed only once
+            probabilities = logits.sub_(lse[:, None]).exp_()
             slope = probabilities * (grad_kl - grad_logprob)
             if ref_lse is not None:
                 slope -= grad_kl * _logits(ref_hidden, ref_weight[part]).sub_(ref_lse[:, None]).exp_()
@@ -97,18 +102,21 @@ class _TokenLogprob(torch.autograd.Function):
         return grad_hidden.to(hidden.dtype), grad_weight, None, None, None
 
 
-def _logsumexp(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """[M] log sum_v exp z_v, and [M] z[label]."""
+def _logsumexp(hidden: Tensor, weight: Tensor, labels: Tensor, keep: int = 0) -> tuple[Tensor, Tensor, deque[Tensor]]:
+    """[M] log sum_v exp z_v, [M] z[label], and the first slices of z, as many as have `keep` numbers."""
     lse: Tensor | None = None
+    kept: deque[Tensor] = deque()
     chosen = torch.zeros(len(hidden), dtype=_sums(hidden), device=hidden.device)
     for part in _slices(hidden, weight):
         logits = _logits(hidden, weight[part])
         inside = ((labels >= part.start) & (labels < part.stop)).nonzero()[:, 0]
         chosen[inside] = logits[inside, labels[inside] - part.start]
+        if keep >= 0 and (keep := keep - logits.numel()) >= 0:
+            kept.append(logits)
         own = logits.logsumexp(-1)
         lse = own if lse is None else torch.logaddexp(lse, own)
     assert lse is not None
-    return lse, chosen
+    return lse, chosen, kept
 
 
 def _slices(hidden: Tensor, weight: Tensor) -> Iterator[slice]:

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer
 
 from tasks.objectives import Batch, Objective
+from tasks.workers import hostmemory
 from tasks.workers.batches import Plan
 from tasks.workers.collate import collate
 from tasks.workers.failure import NotFinite
@@ -81,6 +82,8 @@ class ObjectiveTrainer(Trainer):
         self._measure_coefficients(loss.value, found_NT, inputs)
         if trains == "policy":
             self._measure_gap(found_NT.detach(), inputs["sampler_logprobs"], mask_NT * weights_N[:, None])
+        if mask_NT.device.type == "cpu":
+            hostmemory.trim()
         return loss.value * self.args.world_size
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:

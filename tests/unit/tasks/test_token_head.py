@@ -11,9 +11,12 @@ from tasks.workers.head import TokenHead, _TokenLogprob, token_head
 M, E, V = 7, 5, 23
 
 
-@pytest.fixture(params=[1, 4, 10_000], ids=lambda width: f"slices of {width}")
+@pytest.fixture(params=[(1, 0), (1, 9 * M), (4, V * M), (10_000, 0), (10_000, V * M)], ids=str)
 def width(request, monkeypatch):
-    monkeypatch.setattr(head, "CPU_SLICE", request.param * M)
+    """Words of a slice, and how many logits stay between the passes."""
+    words, kept = request.param
+    monkeypatch.setattr(head, "CPU_SLICE", words * M)
+    monkeypatch.setattr(head, "KEPT", kept)
 
 
 def tensors(dtype=torch.float64):
@@ -70,8 +73,10 @@ def test_in_bfloat16_the_sums_are_in_float32(width):
         torch.testing.assert_close(low.grad.double(), high.grad, rtol=0.03, atol=0.05)
 
 
-def test_a_slice_of_logits_is_all_that_lives(monkeypatch):
+@pytest.mark.parametrize(("kept", "made_again"), [(0, 6), (4 * M, 5), (9 * M, 4), (V * M, 0)])
+def test_slices_that_are_not_kept_are_made_again(monkeypatch, kept, made_again):
     monkeypatch.setattr(head, "CPU_SLICE", 4 * M)
+    monkeypatch.setattr(head, "KEPT", kept)
     seen = []
     original = head._logits
     monkeypatch.setattr(head, "_logits", lambda *parts: seen.append(original(*parts).numel()) or original(*parts))
@@ -80,6 +85,7 @@ def test_a_slice_of_logits_is_all_that_lives(monkeypatch):
     _TokenLogprob.apply(hidden, weight, labels, None, None)[0].sum().backward()
 
     assert max(seen) == 4 * M
+    assert len(seen) == 6 + made_again
 
 
 @pytest.mark.parametrize(("width", "widths"), [(4, [4] * 64), (64, [64] * 4), (150, [128, 128]), (256, [256])])
