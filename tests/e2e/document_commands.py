@@ -3,8 +3,8 @@
     python -m tests.e2e.document_commands docs/how-to/*.md docs/training.md [--home DIR]
 
 Takes a quarter of an hour for these pages (23 minutes beside another heavy job), so that CI runs the tutorial's alone
-(and parses all). What a line says it needs
-(`# needs a GPU`) is not here; `make` and the activation of the environment have been done by whoever runs this.
+(and parses all). What a line says it needs (`# needs a GPU`) is not here; `make` and the activation of the environment
+have been done by whoever runs this.
 """
 
 import argparse

@@ -92,9 +92,8 @@ def test_mlflow_has_the_campaign_the_iteration_and_no_point_twice(home: Path) ->
     assert "odr.checkpoint" in runs["iteration"].data.tags
     families = {name.split("/")[0] for run in runs.values() for name in run.data.metrics}
     told = set(re.findall(r"^\| `(\w+)/", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE))
-    assert (
-        families | {"system", "train_critic"} == told
-    )  # a machine's load is sampled every few seconds; DPO has no critic
+    # a machine's load is sampled every few seconds; DPO has no critic
+    assert families | {"system", "train_critic"} == told
 
 
 def test_a_second_run_executes_nothing(home: Path) -> None:
