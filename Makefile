@@ -51,7 +51,8 @@ demo: setup ## Watch a tiny model learn arithmetic from its own attempts: minute
 
 .PHONY: test
 test: setup ## Run the whole test suite, with the engines and trainers.
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	@# Three processes, also on two cores: end-to-end tests wait for servers and locks a third of their time.
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 .PHONY: browser
 browser: setup ## The tests that click: Prefect's form, MLflow's comparison, the run page. Needs Debian's chromium.

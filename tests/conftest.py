@@ -37,23 +37,23 @@ settings.load_profile("odr")
 
 ALONE = ("resume", "stress", "training", "trl_parity", "up")
 """End-to-end tests that do not use the small campaign's data root."""
-AGAIN = ("grading_alongside", "kill", "lost_servers", "objectives", "secrets")
-"""Those that use a copy of it in the other process, after its own: about half of the time of all that need one."""
+COPIES = (("kill", "lost_servers"), ("grading_alongside", "objectives", "secrets"), ("nightly", "stop", "tutorial"))
+"""Those that use a copy of it, perhaps in another process than the rest; the groups take about equally long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The copy comes last of the end-to-end tests: until then the other process has made what there is to copy."""
+    """Copies come last of the end-to-end tests: until then the first process has made what there is to copy."""
 
     def place(item: pytest.Item) -> int:
         if item.path.parent.name != "e2e":
             return 2
-        return 1 if item.path.stem.removeprefix("test_") in AGAIN else 0
+        return 1 if _copy(item.path.stem.removeprefix("test_")) else 0
 
     items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """For `pytest -n 2`: one process for each half of the tests on a small campaign, and for each other module."""
+    """For `pytest -n 3`: one process for each group of the tests on a small campaign, and for each other module."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByModule(LoadScopeScheduling):
@@ -62,9 +62,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             name = Path(path).stem.removeprefix("test_")
             if not path.startswith("tests/e2e/") or name in ALONE:
                 return path
-            return "the small campaign, again" if name in AGAIN else "the small campaign"
+            return f"the small campaign {_copy(name)}"
 
     return ByModule(config, log)
+
+
+def _copy(name: str) -> int:
+    """Which copy of the small campaign's data root a module uses; 0 for the first, which is no copy."""
+    return next((number for number, names in enumerate(COPIES, 1) if name in names), 0)
 
 
 @pytest.fixture
