@@ -51,7 +51,7 @@ demo: setup ## Watch a tiny model learn arithmetic from its own attempts: minute
 
 .PHONY: test
 test: setup ## Run the whole test suite, with the engines and trainers.
-	@# Three processes, also on two cores: end-to-end tests wait for servers and locks a third of their time.
+	@# Three processes, also on two cores: end-to-end tests wait for servers and locks. Two keep the cores busy to 70 %.
 	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 .PHONY: browser
